@@ -1,0 +1,33 @@
+"""bakeoff: this trained detector, on this machine: which runtime to deploy, and what it costs in accuracy.
+
+    import bakeoff
+    run = bakeoff.run("model.pt", data="data.yaml")
+    run.table()
+
+Names are loaded on first use, so that `import bakeoff` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bakeoff.version import __version__
+
+if TYPE_CHECKING:
+    from bakeoff.api import Run as Run
+    from bakeoff.api import run as run
+    from bakeoff.errors import BakeoffError as BakeoffError
+
+__all__ = ["BakeoffError", "Run", "__version__", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Run", "run"):
+        from bakeoff import api
+
+        return getattr(api, name)
+    if name == "BakeoffError":
+        from bakeoff.errors import BakeoffError
+
+        return BakeoffError
+    raise AttributeError(f"module 'bakeoff' has no attribute {name!r}")

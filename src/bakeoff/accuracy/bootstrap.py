@@ -1,0 +1,47 @@
+"""How sure a difference in mAP is: a paired bootstrap over images.
+
+Reference and Candidate are scored on the same resampled image sets, so what an image adds to both cancels. Images are
+resampled, never boxes: the boxes of one image are not independent. Percentile interval (Efron and Tibshirani, "An
+Introduction to the Bootstrap", 1993, chapter 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bakeoff.accuracy.average_precision import ClassRanking, average_precision
+from bakeoff.accuracy.boxes import GroundTruth
+from bakeoff.records import Delta
+
+RESAMPLES = 1000
+CHUNK = 250  # resamples in memory at once
+Floats = npt.NDArray[np.float64]
+
+
+def image_weights(images: int, seed: int, resamples: int = RESAMPLES) -> Floats:
+    """Return how often each image is drawn into each resampled set: (images, resamples); columns sum to `images`."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
+    return np.asarray(drawn.T, np.float64)
+
+
+def map_samples(truth: GroundTruth, rankings: Sequence[ClassRanking], weights: Floats) -> Floats:
+    """Return mAP50-95 (B,) under image weights (images, B), classes absent from a resample left out of its mean."""
+    parts = []
+    for start in range(0, weights.shape[1], CHUNK):
+        some = weights[:, start : start + CHUNK]
+        ap = average_precision(rankings, truth.per_class(some), some, "ultralytics").mean(1)
+        present = ~np.isnan(ap)
+        count = present.sum(0)
+        total = np.where(present, ap, 0).sum(0)
+        parts.append(np.divide(total, count, out=np.zeros_like(total), where=count > 0))
+    return np.concatenate(parts)
+
+
+def delta(value: float, reference: Floats, candidate: Floats) -> Delta:
+    """Return a difference with its 95% interval from paired resamples (B,) of both sides."""
+    low, high = np.percentile(candidate - reference, [2.5, 97.5])
+    return Delta(value=value, low=float(low), high=float(high))

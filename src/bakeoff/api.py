@@ -1,0 +1,162 @@
+"""The Python API: `bakeoff.run(…)` and the Run that it returns."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bakeoff import report
+from bakeoff.bake import bake, succeeded
+from bakeoff.records import Requirements, RunRecord, Settings, Verdict, Workload
+from bakeoff.report import table
+from bakeoff.report.takeaways import answer
+from bakeoff.steps.context import Observer
+from bakeoff.store import RunFolder
+
+PathLike = str | os.PathLike[str]
+
+
+class Run:
+    """A Run's folder, read. In a notebook it shows itself as a table."""
+
+    def __init__(self, path: PathLike) -> None:
+        """Read a Run's folder.
+
+        Raises:
+            StoreError: there is none, or it can't be read.
+        """
+        self.folder = RunFolder(Path(path))
+        self._view = table.View.of(self.folder)
+
+    @property
+    def path(self) -> Path:
+        """The Run's folder."""
+        return self.folder.path
+
+    @property
+    def record(self) -> RunRecord:
+        """All records, as in `results.json`."""
+        return self._view.run
+
+    @property
+    def rows(self) -> list[dict[str, table.Cell]]:
+        """The rows of `table.csv`; `None` is an empty cell."""
+        return [table.row(self._view, line) for line in self._view.lines]
+
+    def table(self) -> Any:
+        """Return the rows as a pandas DataFrame where pandas is installed, else as a list of dicts."""
+        try:
+            import pandas
+        except ImportError:
+            return self.rows
+        return pandas.DataFrame(self.rows)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The recommended Candidate's Verdict; `None` where nothing is recommended."""
+        return None if self._view.recommended is None else self._view.recommended.verdict
+
+    @property
+    def answer(self) -> str:
+        """The recommendation in words."""
+        return answer(self._view)
+
+    @property
+    def ok(self) -> bool:
+        """What exit code 0 means: the reference is ok, and one other if others were selected."""
+        return succeeded(self.record)
+
+    def report(self, path: PathLike) -> Path:
+        """Write the report to a `.html`, `.md` or `.csv` file.
+
+        Raises:
+            InputError: another suffix.
+        """
+        report.export(self.folder, Path(path))
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        shown = ("candidate", "status", "verdict", "val_map50_95", "map_delta", "latency_1x1_ms", "speedup_1x1")
+        rows = [{name: row[name] for name in shown} for row in self.rows]
+        head = "".join(f"<th>{name}</th>" for name in shown)
+        cells = (
+            "".join(
+                f"<td>{escape('' if v is None else f'{v:.4g}' if isinstance(v, float) else str(v))}</td>"
+                for v in row.values()
+            )
+            for row in rows
+        )
+        return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {len(self.rows)} Candidates)"
+
+
+def default_out(model: PathLike) -> Path:
+    """Return `bakeoff-MODEL-DATE-TIME`, a folder that does not exist yet."""
+    return Path(f"bakeoff-{Path(model).stem}-{datetime.datetime.now():%Y%m%d-%H%M%S}")
+
+
+def run(
+    model: PathLike,
+    *,
+    data: PathLike,
+    out: PathLike | None = None,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    calibration: PathLike | None = None,
+    workloads: Sequence[str] = ("1x1", "1x2", "2x1"),
+    frames: int = 250,
+    imgsz: int | None = None,
+    images: int | None = None,
+    conf: float = 0.25,
+    max_map_drop: float = 0.01,
+    latency_budget_ms: float | None = None,
+    percentile: float = 50.0,
+    prefer: str = "latency",
+    quick: bool = False,
+    resume: bool = False,
+    seed: int = 0,
+    trust: bool = False,
+    calibration_images: int = 128,
+    int8_preset: str = "mixed",
+    step_timeout_s: float | None = None,
+    observer: Observer | None = None,
+) -> Run:
+    """Convert a Model for every runtime here, verify, time and judge each; the options are those of `bakeoff run`.
+
+    Raises:
+        BakeoffError: bad input, or a folder that can't be used.
+            A Candidate that fails raises nothing: its Trial says so.
+    """
+    settings = Settings(
+        model=os.fspath(model),
+        data=os.fspath(data),
+        calibration=None if calibration is None else os.fspath(calibration),
+        only=tuple(only),
+        skip=tuple(skip),
+        workloads=tuple(Workload.parse(text) for text in workloads),
+        frames=frames,
+        images=images,
+        imgsz=imgsz,
+        conf=conf,
+        seed=seed,
+        quick=quick,
+        trust=trust,
+        calibration_images=calibration_images,
+        int8_preset=int8_preset,
+        step_timeout_s=step_timeout_s,
+        requirements=Requirements(
+            max_map_drop=max_map_drop,
+            latency_budget_ms=latency_budget_ms,
+            percentile=percentile,
+            prefer=prefer,
+        ),
+    )
+    folder = Path(out) if out is not None else default_out(model)
+    return Run(bake(settings, folder, observer, resume=resume))

@@ -1,0 +1,170 @@
+"""What a runtime must offer to take part: the Backend and Session protocols.
+
+A backend is one class in one file. It imports its runtime inside the functions that use it, never at module level,
+and is found through the entry-point group `bakeoff.backends`. `bakeoff.testing.check_backend` checks one.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bakeoff.records import Artifact, Candidate, Host, Model
+
+Images = npt.NDArray[np.float32]  # (batch, 3, imgsz, imgsz), RGB, 0..1
+Outputs = Sequence[npt.NDArray[np.float32]]  # raw network outputs; the first is the head's
+
+
+class Step(enum.Enum):
+    """What a Backend may be unable to do here."""
+
+    CONVERT = "convert"
+    RUN = "run"
+
+
+class ModelForms(Protocol):
+    """The Model in the forms that a conversion can start from."""
+
+    @property
+    def model(self) -> Model:
+        """What is known of the file."""
+        ...
+
+    def onnx(self, batch: int | None, opset: int = 17) -> Path:
+        """Return an ONNX file with this fixed batch size, or a dynamic one for `None`; input `images`.
+
+        Call it before any other work in `convert`: where the file is still to be made, the worker interrupts the
+        conversion here, has it made in another process, and starts the conversion again.
+        """
+        ...
+
+    def torch_module(self) -> Any:
+        """Return the network as a fused float32 `torch.nn.Module` in eval mode: images in, head output out."""
+        ...
+
+
+class Calibration(Protocol):
+    """Images for an INT8 conversion, drawn from outside the validation images."""
+
+    @property
+    def preset(self) -> str:
+        """The method asked for: `mixed` or `performance`."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """The seed of the draw."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Images]:
+        """Yield one image at a time, (1, 3, imgsz, imgsz)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertJob:
+    """All that a conversion gets."""
+
+    candidate: Candidate
+    model: ModelForms
+    folder: Path  # empty; all that is written here deploys
+    batches: tuple[int, ...]  # the batch sizes that the Workloads use
+    calibration: Calibration | None = None  # there for INT8 candidates
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadJob:
+    """All that loading gets."""
+
+    candidate: Candidate
+    artifact: Artifact
+    model: ModelForms
+    threads: int
+    device: str = "cpu"
+
+
+class Session(Protocol):
+    """A loaded Artifact. `run` is called from several threads at once, one call a thread."""
+
+    device: str  # in force, not asked for
+    precision: str  # likewise, in the words of the Candidate key
+    details: dict[str, Any]  # plain JSON values worth keeping: threads, providers, layer precisions
+
+    def run(self, images: Images) -> Outputs:
+        """Return the head's outputs, in host memory; they need to hold only until this thread's next call."""
+        ...
+
+    def __enter__(self) -> Session: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Backend(Protocol):
+    """One runtime. Everything but `propose` and `probe` runs in a child process."""
+
+    name: str  # as in Candidate keys
+    title: str  # as people write it
+
+    def probe(self) -> str:
+        """Return the runtime's version, after making sure that its native library loads.
+
+        Raises:
+            Exception: it does not.
+        """
+        ...
+
+    def unavailable(self, step: Step) -> str | None:
+        """Return why a step can't be done here and the cure, or `None`."""
+        ...
+
+    def propose(self, model: Model, host: Host) -> Sequence[Candidate]:
+        """Return the Candidates worth trying, the plainest first; none where the Model's form rules it out."""
+        ...
+
+    def convert(self, job: ConvertJob) -> Artifact:
+        """Write the Artifact's files into `job.folder` and describe them (`Artifact.of`)."""
+        ...
+
+    def load(self, job: LoadJob) -> Session:
+        """Load an Artifact; fail rather than fall back to another device or precision."""
+        ...
+
+
+@dataclass
+class BaseSession:
+    """The context manager that most Sessions need, with nothing to release."""
+
+    device: str = "cpu"
+    precision: str = "fp32"
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def missing(package: str, extra: str) -> str | None:
+    """Return why a package can't be used here and the cure, or `None`; imports nothing."""
+    if importlib.util.find_spec(package) is not None:
+        return None
+    return f"{package} is not installed; pip install 'bakeoff[{extra}]'"
+
+
+def version_of(package: str) -> str:
+    """Return an installed distribution's version."""
+    return importlib.metadata.version(package)

@@ -1,0 +1,192 @@
+"""One bake-off, step by step."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from bakeoff import host, judge, plan, report
+from bakeoff.errors import InputError, StoreError, WorkerError
+from bakeoff.records import Artifact, Model, RunRecord, Settings, Trial, Verdict
+from bakeoff.steps import convert, prepare, time, verify
+from bakeoff.steps.context import Context, Observer, Silent
+from bakeoff.steps.probe import probe_all
+from bakeoff.store import RunFolder
+from bakeoff.version import __version__
+from bakeoff.worker.parent import ChildError
+
+
+def bake(settings: Settings, out: Path, observer: Observer | None = None, *, resume: bool = False) -> Path:
+    """Do what the settings ask, and return the Run's folder.
+
+    Raises:
+        BakeoffError: bad input, or a folder that can't be used; what was measured before stays in the folder.
+    """
+    _check(settings)
+    with RunFolder.resume(out) if resume else RunFolder.create(out) as folder:
+        try:
+            with _reader(settings, folder) as reader:
+                context = _begin(settings, folder, reader, observer or Silent(), resume=resume)
+                inputs = prepare.Inputs(reader=reader)
+                _steps(context, inputs)
+        except BaseException:
+            _leave_readable(folder)
+            raise
+        return folder.path
+
+
+def _steps(context: Context, inputs: prepare.Inputs) -> None:
+    settings = context.settings
+    prepare.read_dataset(context, inputs)
+    if not context.run.trials:
+        prepare.plan_trials(context, inputs)
+    prepare.check_room(context, len(context.run.trials))
+    convert.convert_all(context, inputs)
+    if settings.accuracy:
+        verify.verify_all(context, inputs)
+    if settings.speed and reference_ok(context.run):
+        time.time_all(context)
+    context.change(verdicts=tuple(judged(context.run, context.folder)), finished=_now())
+    context.folder.consolidate()
+    context.folder.clean()
+    report.write(context.folder)
+
+
+def judged(run: RunRecord, folder: RunFolder) -> list[Verdict]:
+    """Return the Verdicts on a Run as it stands."""
+    return judge.judge(run.trials, run.reference, folder.timings(), run.settings.requirements)
+
+
+def reference_ok(run: RunRecord) -> bool:
+    """Whether the reference came through so far."""
+    return bool(run.trials) and run.trial(run.reference).status == "ok"
+
+
+def succeeded(run: RunRecord) -> bool:
+    """Whether a Run is worth exit code 0: the reference is ok, and so is another if others were selected."""
+    others = [trial for trial in run.trials if trial.candidate.key != run.reference]
+    return reference_ok(run) and (not others or any(trial.status in ("ok", "built") for trial in others))
+
+
+def planned(settings: Settings) -> list[Trial]:
+    """Return the Trials that a Run would begin with, without running them.
+
+    Raises:
+        InputError: bad input, or a pattern that matches nothing.
+    """
+    with tempfile.TemporaryDirectory(prefix="bakeoff-") as scratch:
+        folder = RunFolder.create(Path(scratch) / "run")
+        with folder, _reader(settings, folder) as reader:
+            context = _begin(settings, folder, reader, Silent(), resume=False)
+            inputs = prepare.Inputs(reader=reader)
+            if settings.data is not None or settings.calibration is not None:
+                prepare.draw_calibration(context, inputs)
+            prepare.plan_trials(context, inputs)
+            return list(context.run.trials)
+
+
+def convert_one(settings: Settings, key: str, out: Path, observer: Observer | None = None) -> Artifact:
+    """Convert the Model for one Candidate into the folder `out`.
+
+    Raises:
+        InputError: unknown Candidate, or one that can't be converted here.
+        WorkerError: the conversion failed.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StoreError(f"{out} is not an empty folder; choose another --out")
+    with tempfile.TemporaryDirectory(prefix="bakeoff-") as scratch:
+        folder = RunFolder.create(Path(scratch) / "run")
+        with folder, _reader(settings, folder) as reader:
+            context = _begin(settings, folder, reader, observer or Silent(), resume=False)
+            inputs = prepare.Inputs(reader=reader)
+            prepare.draw_calibration(context, inputs)
+            probed = probe_all(context.run.host, folder.logs, context.run.model)
+            candidates = [candidate for _, proposed in probed for candidate in proposed]
+            candidate = plan.named(candidates, key)
+            (trial,) = plan.trials([candidate], [s for s, _ in probed], (), calibration=inputs.no_calibration)
+            if trial.skip is not None:
+                raise InputError(f"{key} cannot be converted here: {trial.skip}")
+            try:
+                with context.worker(key) as worker:
+                    made = convert.convert(worker, candidate, context, inputs, out)
+            except ChildError as error:
+                failure = error.failure("convert", folder.path, context.reproduce("convert", key))
+                raise WorkerError(f"{key} failed to convert: {error.cause}", failure) from error
+    assert made.artifact is not None
+    (out / "artifact.json").write_bytes(msgspec.json.format(msgspec.json.encode(made.artifact), indent=1))
+    return made.artifact
+
+
+def _check(settings: Settings) -> None:
+    """Refuse what no Run can be made of."""
+    if settings.device != "cpu":
+        raise InputError(f"device {settings.device!r}: no backend here runs on it yet; use --device cpu")
+    if settings.requirements.prefer not in judge.PREFERENCES:
+        raise InputError(f"prefer {settings.requirements.prefer!r} is not one of {', '.join(judge.PREFERENCES)}")
+    if settings.requirements.max_map_drop < 0:
+        raise InputError(f"max-map-drop {settings.requirements.max_map_drop:g} is negative; give a drop such as 0.01")
+    if not 0 < settings.requirements.percentile < 100:
+        raise InputError(f"percentile {settings.requirements.percentile:g} is not between 0 and 100")
+    if not 0 < settings.conf < 1:
+        raise InputError(f"conf {settings.conf:g} is not between 0 and 1")
+    for name, value in (("frames", settings.frames), ("images", settings.images), ("imgsz", settings.imgsz)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} {value} is not positive")
+    if not settings.workloads:
+        raise InputError("no Workload to time; give one such as --workload 1x1")
+
+
+def _reader(settings: Settings, folder: RunFolder) -> prepare.ModelReader:
+    return prepare.ModelReader(
+        Path(settings.model),
+        imgsz=settings.imgsz,
+        trust=settings.trust,
+        log=folder.logs / "model.log",
+        work=folder.work / "onnx",
+        threads=settings.threads or host.usable_cores(),
+    )
+
+
+def _begin(
+    settings: Settings, folder: RunFolder, reader: prepare.ModelReader, observer: Observer, *, resume: bool
+) -> Context:
+    """Return the context of a new Run, or of the one in the folder if it was asked to do the same."""
+    observer.stage("reading the model", 1)
+    if not resume:
+        run = RunRecord(
+            created=_now(),
+            settings=settings,
+            bakeoff=__version__,
+            versions=host.versions(),
+            host=host.describe(),
+            model=reader.describe(),
+        )
+        folder.save(run)
+        return Context(folder, run, observer)
+    run = folder.load()
+    for name in Settings.__struct_fields__:
+        old, new = getattr(run.settings, name), getattr(settings, name)
+        if name not in ("command", "step_timeout_s") and old != new:
+            raise InputError(f"{folder.path} was begun with {name} = {old}, not {new}; resume with the same options")
+    model: Model = reader.describe()
+    if model.sha256 != run.model.sha256:
+        raise InputError(f"{settings.model} changed since the Run in {folder.path} began; begin a new one")
+    return Context(folder, run, observer)
+
+
+def _leave_readable(folder: RunFolder) -> None:
+    """After an interruption: a table of what there is. A folder with nothing measured is left as it is."""
+    try:
+        run = folder.load()
+        if any(trial.accuracy is not None or trial.convert_s is not None for trial in run.trials):
+            folder.save(msgspec.structs.replace(run, verdicts=tuple(judged(run, folder))))
+            report.write(folder, charts=False)
+    except (StoreError, OSError):
+        return  # the first error is the one to tell
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

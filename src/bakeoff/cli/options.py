@@ -1,0 +1,142 @@
+"""Options that several commands share, and how they become Settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from bakeoff.records import Settings
+
+Decorator = Callable[[Any], Any]
+
+model = click.argument("model", type=click.Path(path_type=str))
+out = click.option("--out", type=click.Path(path_type=Path), help="Folder for the Run.  [default: bakeoff-MODEL-TIME]")
+
+_INPUT: list[Decorator] = [
+    click.option("--data", metavar="DATA.yaml", help="Dataset: images and labels, in Ultralytics' yaml form."),
+    click.option("--calibration", metavar="DIR", help="Images for INT8 calibration.  [default: the training split]"),
+    click.option("--calibration-images", type=int, default=128, show_default=True, help="How many of them to draw."),
+    click.option(
+        "--int8-preset",
+        type=click.Choice(["mixed", "performance"]),
+        default="mixed",
+        show_default=True,
+        help="NNCF's preset for OpenVINO INT8.",
+    ),
+    click.option("--imgsz", type=int, help="Input side in pixels.  [default: the model's own]"),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of every draw and shuffle."),
+    click.option("--device", default="cpu", show_default=True, help="Where to run."),
+    click.option("--threads", type=int, help="Threads of each Session.  [default: the usable physical cores]"),
+    click.option("--trust", is_flag=True, help="Unpickle MODEL freely: RUNS ANY CODE IN IT. Only for files you made."),
+    click.option("--step-timeout", "step_timeout_s", type=float, metavar="S", help="Limit of one step of a child."),
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=lambda context, _, path: _read_config(context, path),
+        help="TOML file with any of these options; the command line wins.",
+    ),
+]
+_SELECT: list[Decorator] = [
+    click.option("--only", multiple=True, metavar="GLOB", help="Only Candidates whose key matches.  [repeatable]"),
+    click.option("--skip", multiple=True, metavar="GLOB", help="Not those whose key matches.  [repeatable]"),
+    click.option("--images", type=int, metavar="N", help="Only the first N validation images."),
+    click.option("--resume", is_flag=True, help="Go on with the interrupted Run in --out."),
+    click.option("--json", "as_json", is_flag=True, help="Print the table as JSON."),
+]
+_JUDGE: list[Decorator] = [
+    click.option("--max-map-drop", type=float, default=0.01, show_default=True, help="Allowed loss of mAP50-95."),
+    click.option("--latency-budget", "latency_budget_ms", type=float, metavar="MS", help="1x1 latency to meet."),
+    click.option("--percentile", type=float, default=50.0, show_default=True, help="Percentile the budget applies to."),
+    click.option(
+        "--prefer",
+        type=click.Choice(["latency", "throughput", "accuracy", "size"]),
+        default="latency",
+        show_default=True,
+        help="What the winner is best at.",
+    ),
+]
+_SPEED: list[Decorator] = [
+    click.option(
+        "--workload",
+        "workloads",
+        multiple=True,
+        default=["1x1", "1x2", "2x1"],
+        show_default=True,
+        metavar="SxB",
+        help="Streams x batch.  [repeatable]",
+    ),
+    click.option("--frames", type=int, default=250, show_default=True, help="Frames a stream."),
+    click.option("--conf", type=float, default=0.25, show_default=True, help="Confidence threshold when timing."),
+    click.option("--quick", is_flag=True, help="Few rounds: a first look, not for deciding."),
+]
+
+
+def _all(options: list[Decorator]) -> Decorator:
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+inputs = _all(_INPUT)
+select = _all(_SELECT)
+judging = _all(_JUDGE)
+speed = _all(_SPEED)
+
+
+def settings(options: dict[str, Any], **fixed: Any) -> Settings:
+    """Return the Settings that a command's options ask for."""
+    import sys
+
+    from bakeoff.records import Requirements, Settings, Workload
+
+    values = {**options, **fixed}
+    requirements = {name: values.pop(name) for name in Requirements.__struct_fields__ if name in values}
+    if "workloads" in values:
+        values["workloads"] = tuple(dict.fromkeys(Workload.parse(text) for text in values["workloads"]))
+    known = {name: value for name, value in values.items() if name in Settings.__struct_fields__}
+    command = ("bakeoff", *sys.argv[1:])
+    return Settings(**{**known, "requirements": Requirements(**requirements), "command": command})
+
+
+def _read_config(context: click.Context, path: Path | None) -> None:
+    """Take defaults from a TOML file; an unknown name in it is an error."""
+    if path is None:
+        return
+    from bakeoff.errors import InputError, nearest, one_line
+
+    try:
+        import tomllib
+    except ModuleNotFoundError:
+        import tomli as tomllib
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"config {path} cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"config {path} is not TOML: {one_line(error, 120)}") from error
+    by_option = {
+        option.removeprefix("--"): parameter
+        for parameter in context.command.params
+        if isinstance(parameter, click.Option)
+        for option in parameter.opts
+        if option.startswith("--")
+    }
+    defaults = {}
+    for name, value in values.items():
+        option = name.replace("_", "-")
+        if option not in by_option or option == "config":
+            raise InputError(f"config {path}: no option {name!r}{nearest(option, by_option)} see bakeoff run --help")
+        parameter = by_option[option]
+        if isinstance(parameter, click.Option) and parameter.multiple and not isinstance(value, list):
+            value = [value]
+        defaults[parameter.name] = value
+    context.default_map = {**(context.default_map or {}), **defaults}

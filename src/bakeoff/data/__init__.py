@@ -1,0 +1,1 @@
+"""Datasets, decoding, letterbox, the frame cache and the calibration draw."""

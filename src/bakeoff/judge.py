@@ -1,0 +1,135 @@
+"""From Trials, their timings and the Requirements to Verdicts; pure.
+
+Accuracy decides who may win, speed who does. With margin m, a Candidate is accepted when the whole interval of its
+mAP50-95 difference lies above -m, rejected when it lies below, undecided otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bakeoff.errors import InputError
+from bakeoff.records import Delta, Requirements, Trial, Verdict, Workload
+from bakeoff.speed.samples import MS, Timings, WorkloadSamples, speedup, summarise
+from bakeoff.stats import Ratio
+
+PREFERENCES = ("latency", "throughput", "accuracy", "size")
+SINGLE = "1x1"
+
+
+def judge(trials: Sequence[Trial], reference: str, timings: Timings, requirements: Requirements) -> list[Verdict]:
+    """Return a Verdict for each Trial, in order; none is recommended where nothing accepted beats the reference.
+
+    Raises:
+        InputError: an unknown preference.
+    """
+    if requirements.prefer not in PREFERENCES:
+        raise InputError(f"prefer {requirements.prefer!r} is not one of {', '.join(PREFERENCES)}")
+    verdicts = {trial.candidate.key: _by_accuracy(trial, reference, requirements) for trial in trials}
+    within = [
+        trial
+        for trial in trials
+        if verdicts[trial.candidate.key].verdict in ("accepted", "reference")
+        and trial.status == "ok"
+        and _in_budget(trial, timings, requirements)
+    ]
+    best = _best(within, reference, timings, requirements.prefer)
+    if best is not None and best.candidate.key != reference:
+        key = best.candidate.key
+        tied = [
+            trial.candidate.key
+            for trial in within
+            if trial is not best and _ties(key, trial.candidate.key, timings, requirements.prefer)
+        ]
+        own = verdicts[key]
+        verdicts[key] = Verdict(key=key, verdict="recommended", why=own.why, tied_with=tuple(tied))
+        for other in tied:
+            verdict = verdicts[other]
+            verdicts[other] = Verdict(key=other, verdict=verdict.verdict, why=verdict.why, tied_with=(key,))
+    return [verdicts[trial.candidate.key] for trial in trials]
+
+
+def over_budget(trial: Trial, timings: Timings, requirements: Requirements) -> float | None:
+    """Return a Candidate's 1x1 latency at the percentile asked for, in ms, where it exceeds the budget."""
+    if requirements.latency_budget_ms is None:
+        return None
+    samples = timings.get((trial.candidate.key, SINGLE))
+    if samples is None:
+        return None
+    value = float(np.percentile(samples.latency_ns, requirements.percentile)) * MS
+    return value if value > requirements.latency_budget_ms else None
+
+
+def _by_accuracy(trial: Trial, reference: str, requirements: Requirements) -> Verdict:
+    key = trial.candidate.key
+    if key == reference:
+        return Verdict(key=key, verdict="reference" if trial.status == "ok" else "")
+    if trial.status != "ok" or trial.map_delta is None:
+        return Verdict(key=key, verdict="")
+    verdict, why = margin_verdict(trial.map_delta, requirements.max_map_drop)
+    return Verdict(key=key, verdict=verdict, why=why)
+
+
+def margin_verdict(delta: Delta, margin: float) -> tuple[str, str]:
+    """Return accepted, rejected or undecided, and why."""
+    shown = f"mAP50-95 {delta.value:+.4f} [{delta.low:+.4f}, {delta.high:+.4f}]"
+    if delta.low > -margin:
+        return "accepted", f"{shown}: loses less than {margin:g}"
+    if delta.high < -margin:
+        return "rejected", f"{shown}: loses more than {margin:g}"
+    return "undecided", f"{shown}: these images can't tell whether it loses more than {margin:g}"
+
+
+def _in_budget(trial: Trial, timings: Timings, requirements: Requirements) -> bool:
+    if requirements.latency_budget_ms is None:
+        return True
+    if (trial.candidate.key, SINGLE) not in timings:
+        return False
+    return over_budget(trial, timings, requirements) is None
+
+
+def _best(trials: Sequence[Trial], reference: str, timings: Timings, prefer: str) -> Trial | None:
+    """Return the best Trial; the reference stays where nothing is better."""
+    scored = [(score, trial) for trial in trials if (score := _score(trial, reference, timings, prefer)) is not None]
+    return max(scored, key=lambda pair: pair[0])[1] if scored else None
+
+
+def _score(trial: Trial, reference: str, timings: Timings, prefer: str) -> float | None:
+    """Return what the preference asks for; higher is better, `None` where it was not measured."""
+    key = trial.candidate.key
+    if prefer == "size":
+        return None if trial.artifact is None else -float(trial.artifact.size_bytes)
+    if prefer == "accuracy":
+        return None if trial.accuracy is None else trial.accuracy.map50_95
+    if prefer == "throughput":
+        return max((rate for _, rate in _rates(key, timings)), default=None)
+    if key == reference:
+        return 1.0 if (key, SINGLE) in timings else None
+    ratio = pair_ratio(reference, key, SINGLE, timings)
+    return None if ratio is None else ratio.value
+
+
+def _rates(key: str, timings: Timings) -> list[tuple[str, float]]:
+    return [
+        (workload, summarise(samples, Workload.parse(workload), 1).frames_per_s)
+        for (owner, workload), samples in timings.items()
+        if owner == key
+    ]
+
+
+def _ties(best: str, other: str, timings: Timings, prefer: str) -> bool:
+    if prefer in ("size", "accuracy"):
+        return False
+    workload = SINGLE if prefer == "latency" else max(_rates(best, timings), key=lambda pair: pair[1])[0]
+    ratio = pair_ratio(best, other, workload, timings)
+    return ratio is None or ratio.tie
+
+
+def pair_ratio(slow: str, fast: str, workload: str, timings: Timings) -> Ratio | None:
+    """Return `slow`'s time over `fast`'s for one Workload, from the rounds that both were in."""
+    pair: list[WorkloadSamples | None] = [timings.get((key, workload)) for key in (slow, fast)]
+    if pair[0] is None or pair[1] is None:
+        return None
+    return speedup(pair[0], pair[1])

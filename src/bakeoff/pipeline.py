@@ -1,0 +1,61 @@
+"""One frame in, Detections out: preprocess, Session, postprocess, each timed by the one clock that is handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bakeoff.backend import Outputs, Session
+from bakeoff.data.images import Frame
+from bakeoff.data.letterbox import GREY, Geometry, Normaliser, letterbox
+from bakeoff.models.tasks.detection import Detections, Thresholds, decode
+
+Clock = Callable[[], int]  # nanoseconds, monotonic
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """Durations of one prediction in nanoseconds; latency is their sum."""
+
+    pre_ns: int
+    run_ns: int
+    post_ns: int
+
+
+class Pipeline:
+    """Predicts batches of frames with one Session; one instance a stream, since it keeps its buffers."""
+
+    def __init__(self, session: Session, imgsz: int, batch: int, thresholds: Thresholds, clock: Clock) -> None:
+        self._session = session
+        self._thresholds = thresholds
+        self._clock = clock
+        self._canvases = np.full((batch, imgsz, imgsz, 3), GREY, np.uint8)
+        self._images = np.zeros((batch, 3, imgsz, imgsz), np.float32)
+        self._normalise = Normaliser(imgsz)
+
+    def predict(self, frames: Sequence[Frame]) -> tuple[list[Detections], Times]:
+        """Predict one batch of BGR frames (h, w, 3); boxes come back in pixels of each frame, clipped to it."""
+        clock = self._clock
+        start = clock()
+        geometries = []
+        for frame, canvas, image in zip(frames, self._canvases, self._images, strict=True):
+            geometries.append(letterbox(frame, canvas))
+            self._normalise(canvas, image)
+        ready = clock()
+        outputs = self._session.run(self._images)
+        ran = clock()
+        detections = [self._finish(head, geometry) for head, geometry in zip(outputs[0], geometries, strict=True)]
+        end = clock()
+        return detections, Times(pre_ns=ready - start, run_ns=ran - ready, post_ns=end - ran)
+
+    def _finish(self, head: npt.NDArray[np.float32], geometry: Geometry) -> Detections:
+        found = decode(head, self._thresholds)
+        return Detections(xyxy=geometry.to_frame(found.xyxy), scores=found.scores, classes=found.classes)
+
+    def raw(self, canvas: Frame) -> Outputs:
+        """Return the raw outputs for one canvas (imgsz, imgsz, 3), for accuracy; batch 1 only."""
+        self._normalise(canvas, self._images[0])
+        return self._session.run(self._images)

@@ -1,0 +1,58 @@
+"""From a Run's folder to what people read: `table.csv`, `report.md`, charts, HTML. Pure readers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bakeoff.errors import InputError, StoreError
+from bakeoff.report import markdown, table
+from bakeoff.store import RunFolder
+
+
+def write(folder: RunFolder, *, charts: bool = True) -> None:
+    """Write `table.csv`, `report.md`, `report.html` and the charts into the Run's folder.
+
+    Raises:
+        StoreError: they can't be written.
+    """
+    view = table.View.of(folder)
+    try:
+        table.write_csv(view, folder.path / "table.csv")
+        names: dict[str, str] = {}
+        if charts:
+            from bakeoff.report import charts as drawing  # matplotlib takes half a second to import
+
+            names = drawing.draw(view, folder.path / "charts")
+        text = markdown.render(view, names)
+        (folder.path / "report.md").write_text(text, encoding="utf-8")
+        if charts:
+            write_html(view, text, folder.path, folder.path / "report.html")
+    except OSError as error:
+        raise StoreError(f"{folder.path} cannot be written: {error.strerror or error}") from error
+
+
+def write_html(view: table.View, text: str, folder: Path, path: Path) -> None:
+    """Write the Markdown report as one page that needs no other file."""
+    from bakeoff.report import html
+
+    path.write_text(html.render(text, view.run.model.path, folder), encoding="utf-8")
+
+
+def export(folder: RunFolder, path: Path) -> None:
+    """Write one form of the report to a path of the user's, by its suffix.
+
+    Raises:
+        InputError: a suffix other than .html, .md or .csv.
+    """
+    view = table.View.of(folder)
+    if path.suffix == ".csv":
+        table.write_csv(view, path)
+    elif path.suffix == ".md":
+        path.write_text(markdown.render(view, {}), encoding="utf-8")
+    elif path.suffix == ".html":
+        source = folder.path / "report.md"
+        if not source.exists():
+            write(folder)
+        write_html(view, source.read_text(encoding="utf-8"), folder.path, path)
+    else:
+        raise InputError(f"report {path}: the suffix says the form, .html, .md or .csv")

@@ -1,0 +1,157 @@
+"""The study's three views: accuracy snapshot, speed and throughput, and one against the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from bakeoff.report.table import Line, View, workloads
+
+COLOURS = {
+    "reference": "#444444",
+    "recommended": "#1a7f37",
+    "accepted": "#2f6fdf",
+    "undecided": "#d4a017",
+    "rejected": "#c0392b",
+    "": "#8a8a8a",
+}
+METRICS = ("precision", "recall", "map50", "map50_95")
+METRIC_NAMES = ("precision", "recall", "mAP50", "mAP50-95")
+SHADES = ("#9ecae1", "#6baed6", "#3182bd", "#08519c")
+
+
+def draw(view: View, folder: Path) -> dict[str, str]:
+    """Draw what was measured into `folder`; return each chart's path beside the report."""
+    drawings: dict[str, Callable[[View], Figure | None]] = {
+        "accuracy": _accuracy,
+        "speed": _speed,
+        "tradeoff": _tradeoff,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {}
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        for name, drawing in drawings.items():
+            figure = drawing(view)
+            if figure is not None:
+                figure.savefig(folder / f"{name}.png", dpi=130, metadata={"Software": None})
+                names[name] = f"{folder.name}/{name}.png"
+    return names
+
+
+def _figure(rows: int, panels: int = 1) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(9.5, 1.5 + 0.42 * rows), layout="constrained")
+    return figure, figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+
+
+def _bars(axis: Any, lines: Sequence[Line], series: Sequence[tuple[str, str, Sequence[float | None]]]) -> None:
+    """Draw horizontal bars, a group a Candidate, the first on top; what was not measured has no bar."""
+    height = 0.8 / max(1, len(series))
+    for i, (name, colour, values) in enumerate(series):
+        places = [row + (i - (len(series) - 1) / 2) * height for row in range(len(lines))]
+        known = [(place, value) for place, value in zip(places, values, strict=True) if value is not None]
+        axis.barh([p for p, _ in known], [v for _, v in known], height=height * 0.9, color=colour, label=name)
+    axis.set_yticks(range(len(lines)), [_name(line) for line in lines])
+    axis.set_ylim(len(lines) - 0.5, -0.5)
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False)
+
+
+def _name(line: Line) -> str:
+    verdict = line.verdict.verdict
+    return f"{line.key}\n({verdict})" if verdict else line.key
+
+
+def _accuracy(view: View) -> Figure | None:
+    lines = [line for line in view.lines if line.trial.accuracy is not None]
+    if not lines:
+        return None
+    figure, (left, right) = _figure(len(lines), 2)
+    series = [
+        (name, shade, [getattr(line.trial.accuracy, metric) for line in lines])
+        for metric, name, shade in zip(METRICS, METRIC_NAMES, SHADES, strict=True)
+    ]
+    _bars(left, lines, series)
+    left.set_xlim(0, 1)
+    margin = view.run.settings.requirements.max_map_drop
+    right.axvline(0, color="#444444", lw=0.8)
+    right.axvline(-margin, color=COLOURS["rejected"], ls="--", lw=1)
+    right.text(-margin, -0.45, f" margin -{margin:g}", color=COLOURS["rejected"], va="top", ha="right", fontsize=8)
+    for row, line in enumerate(lines):
+        if (delta := line.trial.map_delta) is not None:
+            colour = COLOURS[line.verdict.verdict]
+            xerr = [[delta.value - delta.low], [delta.high - delta.value]]
+            right.errorbar(delta.value, row, xerr=xerr, fmt="o", color=colour, capsize=3)
+    right.set_xlabel("mAP50-95 against the reference, 95% interval")
+    right.xaxis.grid(True, alpha=0.3)
+    return figure
+
+
+def _speed(view: View) -> Figure | None:
+    lines = [line for line in view.lines if line.latencies]
+    if not lines:
+        return None
+    figure, (left, right) = _figure(len(lines), 2)
+    names = [str(workload) for workload in workloads(view)]
+
+    def values(attribute: str) -> list[tuple[str, str, list[float | None]]]:
+        return [
+            (
+                name,
+                SHADES[-1 - i % len(SHADES)],
+                [getattr(line.latencies[name], attribute) if name in line.latencies else None for line in lines],
+            )
+            for i, name in enumerate(names)
+        ]
+
+    _bars(left, lines, values("median_ms"))
+    left.set_xlabel("median latency of one prediction, ms")
+    _bars(right, lines, values("frames_per_s"))
+    right.set_xlabel("throughput, frames/s")
+    for axis in (left, right):
+        axis.xaxis.grid(True, alpha=0.3)
+        axis.set_axisbelow(True)
+    return figure
+
+
+def _tradeoff(view: View) -> Figure | None:
+    lines = [line for line in view.lines if line.trial.accuracy is not None and "1x1" in line.latencies]
+    if len(lines) < 2:
+        return None
+    figure = Figure(figsize=(9.5, 5.2), layout="constrained")
+    axis = figure.subplots()
+    base = view.reference.trial.accuracy.map50_95 if view.reference.trial.accuracy else None
+    settings = view.run.settings.requirements
+    if base is not None:
+        axis.axhline(base - settings.max_map_drop, color=COLOURS["rejected"], ls="--", lw=1)
+        axis.axhline(base, color="#444444", lw=0.6)
+    if settings.latency_budget_ms is not None:
+        axis.axvline(settings.latency_budget_ms, color="#8e44ad", ls="--", lw=1)
+    ordered = sorted(lines, key=lambda line: line.latencies["1x1"].median_ms)
+    for number, line in enumerate(ordered, 1):
+        assert line.trial.accuracy is not None
+        x, y = line.latencies["1x1"].median_ms, line.trial.accuracy.map50_95
+        delta, ratio = line.trial.map_delta, line.speedups.get("1x1")
+        yerr = None if delta is None else [[delta.value - delta.low], [delta.high - delta.value]]
+        xerr = None
+        if ratio is not None and ratio.low is not None and ratio.high is not None:
+            xerr = [[x - x * ratio.value / ratio.high], [x * ratio.value / ratio.low - x]]
+        colour = COLOURS[line.verdict.verdict]
+        axis.errorbar(
+            x,
+            y,
+            xerr=xerr,
+            yerr=yerr,
+            fmt="o",
+            color=colour,
+            capsize=2,
+            label=f"{number}  {_name(line)}".replace("\n", " "),
+        )
+        axis.annotate(str(number), (x, y), xytext=(5, 5), textcoords="offset points", color=colour, fontweight="bold")
+    axis.set_xlabel("1x1 latency, ms (median; bar: 95% interval of the ratio to the reference)")
+    axis.set_ylabel("mAP50-95 (bar: 95% interval of the difference)")
+    axis.grid(True, alpha=0.3)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    return figure

@@ -1,0 +1,218 @@
+"""`report.md`: the answer, the table, the charts, and how it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bakeoff.report.table import Line, View, workloads
+from bakeoff.report.takeaways import answer, takeaways
+
+CHART_TITLES = {
+    "accuracy": "Accuracy snapshot",
+    "speed": "Speed and throughput",
+    "tradeoff": "Trade-off: accuracy against speed",
+}
+
+
+def render(view: View, charts: Mapping[str, str]) -> str:
+    """Return the report; `charts` maps a chart's name to its path beside the report."""
+    run = view.run
+    parts = [
+        f"# bakeoff: {_plain(Path(run.model.path).name)} on {_plain(run.host.cpu or run.host.architecture)}",
+        answer(view),
+        *_warnings(view),
+        "## Results",
+        _main_table(view),
+        _how_to_read(view),
+    ]
+    for name, path in charts.items():
+        parts += [f"## {CHART_TITLES[name]}", f"![{CHART_TITLES[name]}]({path})"]
+    if words := takeaways(view):
+        parts += ["## Takeaways", "\n".join(f"- {text}" for text in words)]
+    parts += [*_troubles(view), *_two_cameras(view), "## What each one costs to have", _cost_table(view)]
+    parts += [*_classes(view), "## How this was measured", _method(view)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _main_table(view: View) -> str:
+    head = [
+        "Candidate", "verdict", "P", "R", "mAP50", "mAP50-95", "Δ mAP50-95 [95%]",
+        *(f"{w} ms" for w in workloads(view)), "p95 ms", f"{view.run.settings.frames} frames s", "speedup [95%]",
+    ]  # fmt: skip
+    rows = [[f"`{line.key}`", _verdict(line), *_accuracy(view, line), *_speed(view, line)] for line in view.lines]
+    return _table(head, rows)
+
+
+def _verdict(line: Line) -> str:
+    return line.verdict.verdict if line.trial.status == "ok" else line.trial.status
+
+
+def _accuracy(view: View, line: Line) -> list[str]:
+    accuracy, delta = line.trial.accuracy, line.trial.map_delta
+    if accuracy is None:
+        return ["", "", "", "", ""]
+    figures = [accuracy.precision, accuracy.recall, accuracy.map50, accuracy.map50_95]
+    shown = "" if delta is None else f"{delta.value:+.4f} [{delta.low:+.4f}, {delta.high:+.4f}]"
+    return [*(f"{value:.3f}" for value in figures), shown]
+
+
+def _speed(view: View, line: Line) -> list[str]:
+    cells = [f"{line.latencies[str(w)].median_ms:.2f}" if str(w) in line.latencies else "" for w in workloads(view)]
+    single = line.latencies.get("1x1")
+    ratio = line.speedups.get("1x1")
+    if ratio is not None:
+        shown = f"{ratio.value:.2f}" + ("" if ratio.low is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]")
+    else:
+        shown = "1" if single is not None and line.key == view.run.reference else ""
+    return [*cells, *(["", ""] if single is None else [f"{single.p95_ms:.2f}", f"{single.frames_s:.2f}"]), shown]
+
+
+def _how_to_read(view: View) -> str:
+    margin = view.run.settings.requirements.max_map_drop
+    return (
+        f"Δ is against the reference on the same images (paired bootstrap). *accepted*: the whole interval lies above "
+        f"-{margin:g}; *rejected*: below it; *undecided*: these images can't tell. Latency is the median of one "
+        "prediction, frame in memory to boxes in memory; `SxB` is S streams at once with batches of B frames. Speedup "
+        "is the paired ratio at 1x1; intervals that hold 1 are ties. An empty cell was not measured."
+    )
+
+
+def _warnings(view: View) -> Iterable[str]:
+    run = view.run
+    notes = list(run.notes)
+    if run.settings.quick:
+        notes.append("`--quick`: few rounds, so intervals are wide; do not deploy on these figures.")
+    if run.settings.images is not None and run.dataset is not None:
+        notes.append(f"Accuracy on the first {run.dataset.images} validation images only (`--images`).")
+    if run.settings.frames < 250 and run.settings.speed:
+        notes.append(f"Timed on {run.settings.frames} frames a stream (`--frames`; the default is 250).")
+    if run.finished is None:
+        notes.append("This Run was interrupted: figures stand on what was measured until then (`--resume` goes on).")
+    if unsettled := sorted({line.key for line in view.lines for warm in line.trial.warm_up if not warm.settled}):
+        notes.append(f"Never settled while warming up: {', '.join(f'`{key}`' for key in unsettled)}.")
+    if notes:
+        yield "\n".join(f"> **Note.** {note}" if i == 0 else f">\n> **Note.** {note}" for i, note in enumerate(notes))
+
+
+def _troubles(view: View) -> Iterable[str]:
+    rows = [[f"`{line.key}`", line.trial.status, _plain(line.trial.reason)] for line in view.lines if line.trial.reason]
+    if not rows:
+        return
+    yield "## What is missing, and why"
+    yield _table(["Candidate", "status", "reason"], rows)
+    for line in view.lines:
+        if failure := line.trial.failure:
+            yield f"`{line.key}`: reproduce with `{failure.reproduce}`; log: `{failure.log}`"
+
+
+def _two_cameras(view: View) -> Iterable[str]:
+    rows = [
+        [f"`{line.key}`", f"{line.two_frames_ms:.2f}", *(
+            f"{line.latencies[w].frames_per_s:.1f}" if w in line.latencies else "" for w in ("1x1", "1x2", "2x1")
+        )]
+        for line in view.lines
+        if line.two_frames_ms is not None
+    ]  # fmt: skip
+    if rows:
+        yield "## Two cameras"
+        yield _table(["Candidate", "two frames ms", "frames/s 1x1", "frames/s 1x2", "frames/s 2x1"], rows)
+
+
+def _cost_table(view: View) -> str:
+    rows = []
+    for line in view.lines:
+        trial, single = line.trial, line.latencies.get("1x1")
+        rows.append(
+            [
+                f"`{line.key}`",
+                _number(trial.convert_s, ".1f"),
+                _number(trial.load_s, ".2f"),
+                _number(trial.first_run_ms, ".0f"),
+                _number(None if trial.artifact is None else trial.artifact.size_bytes / 1e6, ".1f"),
+                _number(None if trial.peak_memory_bytes is None else trial.peak_memory_bytes / 1e6, ".0f"),
+                *(
+                    ["", "", ""]
+                    if single is None
+                    else [f"{x:.2f}" for x in (single.pre_ms, single.run_ms, single.post_ms)]
+                ),
+            ]
+        )
+    return _table(
+        [
+            "Candidate",
+            "convert s",
+            "load s",
+            "first run ms",
+            "size MB",
+            "peak memory MB",
+            "pre ms",
+            "run ms",
+            "post ms",
+        ],
+        rows,
+    )
+
+
+def _classes(view: View) -> Iterable[str]:
+    scored = [line for line in view.lines if line.trial.accuracy is not None]
+    if not scored or len(view.run.model.class_names) > 30:
+        return
+    names = [metric.name for metric in scored[0].trial.accuracy.per_class]  # type: ignore[union-attr]
+    rows = [
+        [f"`{line.key}`", *(_number(metric.ap50_95, ".3f") for metric in line.trial.accuracy.per_class)]
+        for line in scored
+        if line.trial.accuracy is not None
+    ]
+    yield "## mAP50-95 by class"
+    yield _table(["Candidate", *(_plain(name) for name in names)], rows)
+
+
+def _method(view: View) -> str:
+    run, host = view.run, view.run.host
+    settings = run.settings
+    cores = f"{host.cores_usable} usable cores of {host.cores_physical or 'unknown'}"
+    lines = [
+        f"Model: `{_plain(run.model.path)}`, sha256 `{run.model.sha256[:16]}…`, {run.model.imgsz}x{run.model.imgsz}, "
+        f"{len(run.model.class_names)} classes, {run.model.format}",
+        f"Host: {_plain(host.cpu or 'unknown')}, {cores}, {host.memory_bytes / 2**30:.1f} GiB, {_plain(host.os)}, "
+        f"governor {host.governor or 'unknown'}, {'virtual machine' if host.virtual else 'no hypervisor seen'}, "
+        f"load {_number(host.load_1m, '.2f') or 'unknown'} at the start",
+        f"Instruction sets: {', '.join(host.instruction_sets) or 'unknown'}",
+    ]
+    if run.dataset is not None:
+        data = run.dataset
+        lines.append(
+            f"Images: {data.images} with {data.boxes} boxes from `{_plain(data.path)}` ({data.background_images} "
+            f"without a box, {data.duplicate_boxes} duplicate boxes dropped); {data.calibration_images} calibration "
+            f"images from `{_plain(data.calibration_from or 'nowhere')}`, disjoint by content"
+        )
+    if run.timing:
+        lines.append(
+            f"Timing: {settings.frames} frames a stream in blocks of {run.timing['block']}, rounds shuffled over all "
+            f"Candidates, fresh processes at least 3 times, {run.timing['threads']} threads each"
+            f"{' (quick)' if settings.quick else ''}; {run.timing.get('seconds', 0):.0f} s"
+        )
+    lines += [
+        f"Accuracy: confidence 0.001, NMS IoU 0.7, multi-label, 300 detections; timing: confidence {settings.conf:g}",
+        f"Seed {settings.seed}; begun {run.created}, finished {run.finished or 'not yet'}",
+        f"bakeoff {run.bakeoff}, Python {host.python}, "
+        + ", ".join(f"{name} {version}" for name, version in run.versions.items()),
+    ]
+    if settings.command:
+        lines.append(f"Command: `{_plain(' '.join(settings.command))}`")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    align = ["---", *("---:" for _ in head[1:])]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, align, *rows))
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _plain(text: str) -> str:
+    """Make outside text harmless in Markdown: names of files and classes are not ours."""
+    return "".join("\\" + c if c in "|*_[]<>`" else c for c in text) if any(c in "|*[]<>`" for c in text) else text

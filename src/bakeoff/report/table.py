@@ -1,0 +1,223 @@
+"""The table: one row a Candidate, reference first, the columns of contract 2."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bakeoff.records import RunRecord, Trial, Verdict, Workload
+from bakeoff.speed.samples import Latency, Timings, speedup, summarise
+from bakeoff.stats import Ratio
+from bakeoff.store import RunFolder
+
+COLUMNS = (
+    "candidate",
+    "label",
+    "backend",
+    "precision",
+    "shape",
+    "device",
+    "status",
+    "reason",
+    "verdict",
+    "tied_with",
+    "images",
+    "val_precision",
+    "val_recall",
+    "val_map50",
+    "val_map50_95",
+    "map_delta",
+    "map_delta_low",
+    "map_delta_high",
+    "latency_1x1_ms",
+    "latency_1x1_p95_ms",
+    "latency_1x1_p99_ms",
+    "latency_1x1_mean_ms",
+    "latency_1x2_ms",
+    "latency_2x1_ms",
+    "two_frames_ms",
+    "frames_1x1_s",
+    "frames_2x1_s",
+    "speedup_1x1",
+    "speedup_1x1_low",
+    "speedup_1x1_high",
+    "run_1x1_ms",
+    "pre_1x1_ms",
+    "post_1x1_ms",
+    "convert_s",
+    "load_s",
+    "first_run_ms",
+    "size_bytes",
+    "peak_memory_bytes",
+    "energy_j_per_frame",
+)
+FIXED_WORKLOADS = ("1x1", "1x2", "2x1")
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """All that the report says of one Candidate."""
+
+    trial: Trial
+    verdict: Verdict
+    latencies: Mapping[str, Latency]  # by Workload
+    speedups: Mapping[str, Ratio]
+
+    @property
+    def key(self) -> str:
+        """The Candidate's key."""
+        return self.trial.candidate.key
+
+    @property
+    def two_frames_ms(self) -> float | None:
+        """What it takes to serve one frame of each of two cameras."""
+        both = [self.latencies[w].median_ms for w in ("1x2", "2x1") if w in self.latencies]
+        return min(both, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A Run, read."""
+
+    run: RunRecord
+    lines: tuple[Line, ...]
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> View:
+        """Read a Run's folder; statistics are derived from its samples."""
+        return cls.make(folder.load(), folder.timings())
+
+    @classmethod
+    def make(cls, run: RunRecord, timings: Timings) -> View:
+        """Derive every figure of the report."""
+        verdicts = {verdict.key: verdict for verdict in run.verdicts}
+        lines = []
+        for trial in run.trials:
+            key = trial.candidate.key
+            latencies, speedups = {}, {}
+            for workload in run.settings.workloads:
+                samples = timings.get((key, str(workload)))
+                reference = timings.get((run.reference, str(workload)))
+                if samples is None:
+                    continue
+                latencies[str(workload)] = summarise(samples, workload, run.settings.frames)
+                ratio = None if reference is None or key == run.reference else speedup(reference, samples)
+                if ratio is not None:
+                    speedups[str(workload)] = ratio
+            verdict = verdicts.get(key, Verdict(key=key, verdict=""))
+            lines.append(Line(trial=trial, verdict=verdict, latencies=latencies, speedups=speedups))
+        return cls(run=run, lines=tuple(lines))
+
+    @property
+    def reference(self) -> Line:
+        """The reference's line."""
+        return next(line for line in self.lines if line.key == self.run.reference)
+
+    @property
+    def recommended(self) -> Line | None:
+        """The recommended line, if there is one."""
+        return next((line for line in self.lines if line.verdict.verdict == "recommended"), None)
+
+
+def columns(view: View) -> tuple[str, ...]:
+    """Return the column names: the contract's, then those for other Workloads and definitions."""
+    more = [str(w) for w in view.run.settings.workloads if str(w) not in FIXED_WORKLOADS]
+    return (
+        *COLUMNS,
+        *(f"latency_{w}_ms" for w in more),
+        *(f"frames_{w}_s" for w in ("1x2", *more)),
+        *(f"frames_per_s_{w}" for w in (*FIXED_WORKLOADS, *more)),
+        "coco_map50_95",
+        "coco_map50",
+        "coco_map75",
+        "coco_ar100",
+        "samples_1x1",
+        "outliers_1x1",
+        "warm_up_settled",
+    )
+
+
+def row(view: View, line: Line) -> dict[str, Cell]:
+    """Return one Candidate's cells by column; `None` is an empty cell."""
+    trial, accuracy = line.trial, line.trial.accuracy
+    candidate = trial.candidate
+    single = line.latencies.get("1x1")
+    ratio = Ratio(value=1.0, low=1.0, high=1.0) if line.key == view.run.reference and single else None
+    ratio = line.speedups.get("1x1", ratio)
+    cells: dict[str, Cell] = {
+        "candidate": candidate.key,
+        "label": candidate.label,
+        "backend": candidate.backend,
+        "precision": candidate.precision,
+        "shape": candidate.shape,
+        "device": None if trial.session is None else trial.session.device,
+        "status": trial.status,
+        "reason": trial.reason or None,
+        "verdict": line.verdict.verdict or None,
+        "tied_with": " ".join(line.verdict.tied_with) or None,
+        "convert_s": trial.convert_s,
+        "load_s": trial.load_s,
+        "first_run_ms": trial.first_run_ms,
+        "size_bytes": None if trial.artifact is None else trial.artifact.size_bytes,
+        "peak_memory_bytes": trial.peak_memory_bytes,
+        "two_frames_ms": line.two_frames_ms,
+    }
+    if accuracy is not None:
+        cells |= {
+            "images": accuracy.images,
+            "val_precision": accuracy.precision,
+            "val_recall": accuracy.recall,
+            "val_map50": accuracy.map50,
+            "val_map50_95": accuracy.map50_95,
+            **{f"coco_{name}": value for name, value in accuracy.coco.items()},
+        }
+    if accuracy is not None and line.key == view.run.reference:
+        cells |= {"map_delta": 0.0, "map_delta_low": 0.0, "map_delta_high": 0.0}
+    if trial.map_delta is not None:
+        delta = trial.map_delta
+        cells |= {"map_delta": delta.value, "map_delta_low": delta.low, "map_delta_high": delta.high}
+    for workload, latency in line.latencies.items():
+        cells |= {
+            f"latency_{workload}_ms": latency.median_ms,
+            f"frames_{workload}_s": latency.frames_s,
+            f"frames_per_s_{workload}": latency.frames_per_s,
+        }
+    if single is not None:
+        cells |= {
+            "latency_1x1_p95_ms": single.p95_ms,
+            "latency_1x1_p99_ms": single.p99_ms,
+            "latency_1x1_mean_ms": single.mean_ms,
+            "run_1x1_ms": single.run_ms,
+            "pre_1x1_ms": single.pre_ms,
+            "post_1x1_ms": single.post_ms,
+            "samples_1x1": single.samples,
+            "outliers_1x1": single.outliers,
+        }
+    if ratio is not None:
+        cells |= {"speedup_1x1": ratio.value, "speedup_1x1_low": ratio.low, "speedup_1x1_high": ratio.high}
+    if trial.warm_up:
+        cells["warm_up_settled"] = "yes" if all(warm.settled for warm in trial.warm_up) else "no"
+    return {name: cells.get(name) for name in columns(view)}
+
+
+def write_csv(view: View, path: Path) -> None:
+    """Write `table.csv`."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns(view))
+        for line in view.lines:
+            writer.writerow([_text(cell) for cell in row(view, line).values()])
+
+
+def _text(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    return f"{cell:.7g}" if isinstance(cell, float) else str(cell)
+
+
+def workloads(view: View) -> list[Workload]:
+    """Return the Workloads that were timed for any Candidate."""
+    return [w for w in view.run.settings.workloads if any(str(w) in line.latencies for line in view.lines)]

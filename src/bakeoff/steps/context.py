@@ -1,0 +1,107 @@
+"""What the steps share: the Run's folder, its record so far, and who watches."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from bakeoff import host
+from bakeoff.records import RunRecord, Settings, Trial
+from bakeoff.store import RunFolder
+from bakeoff.worker.parent import ChildError, Worker
+
+
+class Observer(Protocol):
+    """Who is told how far a Run is: a terminal, a log, nobody."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A stage of `total` equal parts begins."""
+        ...
+
+    def advance(self, parts: int = 1, what: str = "") -> None:
+        """Some parts are done; `what` is at work now."""
+        ...
+
+    def say(self, text: str) -> None:
+        """One line worth keeping."""
+        ...
+
+
+class Silent:
+    """An Observer that tells nobody."""
+
+    def stage(self, name: str, total: int) -> None:
+        """See `Observer.stage`."""
+
+    def advance(self, parts: int = 1, what: str = "") -> None:
+        """See `Observer.advance`."""
+
+    def say(self, text: str) -> None:
+        """See `Observer.say`."""
+
+
+class Context:
+    """A Run at work."""
+
+    def __init__(self, folder: RunFolder, run: RunRecord, observer: Observer) -> None:
+        self.folder = folder
+        self.run = run
+        self.observer = observer
+
+    @property
+    def settings(self) -> Settings:
+        """What was asked."""
+        return self.run.settings
+
+    @property
+    def threads(self) -> int:
+        """Threads of each Session, fixed at load."""
+        return self.settings.threads or host.usable_cores()
+
+    @property
+    def frames(self) -> Path:
+        """The frame cache's folder."""
+        return self.folder.work / "frames"
+
+    def change(self, **fields: Any) -> None:
+        """Change the record and save it."""
+        self.run = msgspec.structs.replace(self.run, **fields)
+        self.folder.save(self.run)
+
+    def change_trial(self, key: str, **fields: Any) -> Trial:
+        """Change one Trial and save the record."""
+        trials = tuple(
+            msgspec.structs.replace(trial, **fields) if trial.candidate.key == key else trial
+            for trial in self.run.trials
+        )
+        self.change(trials=trials)
+        return self.run.trial(key)
+
+    def fail(self, key: str, step: str, error: ChildError) -> None:
+        """Make a child's end its Trial's Failure, and say so in one line."""
+        failure = error.failure(step, self.folder.path, self.reproduce(step, key))
+        self.change_trial(key, failure=failure)
+        self.observer.say(f"{key} failed to {step}: {error.cause} (log: {failure.log})")
+
+    def worker(self, name: str) -> Worker:
+        """Start a child whose output goes to `logs/<name>.log`."""
+        return Worker(self.folder.logs / f"{name}.log", threads=self.threads, timeout_s=self.settings.step_timeout_s)
+
+    def reproduce(self, step: str, key: str) -> str:
+        """Return the command that runs one step of one Candidate again."""
+        settings = self.settings
+        words = ["bakeoff", "time" if step == "time" else "verify" if step in ("load", "verify") else "convert"]
+        words += [settings.model] + (["--to", key] if words[1] == "convert" else ["--only", key])
+        options = {
+            "--data": settings.data,
+            "--calibration": settings.calibration,
+            "--imgsz": settings.imgsz,
+            "--seed": settings.seed or None,
+        }
+        for name, value in options.items():
+            if value is not None:
+                words += [name, str(value)]
+        return shlex.join([*words, *(["--trust"] if settings.trust else [])])

@@ -1,0 +1,237 @@
+"""Steps 1 and 2: read the Model and the dataset, ask the backends, plan the Trials, fill the frame cache."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bakeoff import plan
+from bakeoff.accuracy.boxes import GroundTruth
+from bakeoff.data import calibration, frames, yolo
+from bakeoff.data.images import content_hash, is_image, list_images
+from bakeoff.data.letterbox import Geometry
+from bakeoff.errors import InputError
+from bakeoff.models import check_file
+from bakeoff.records import Dataset, Model
+from bakeoff.steps.context import Context
+from bakeoff.steps.probe import probe_all
+from bakeoff.worker import protocol as p
+from bakeoff.worker.parent import ChildError, Worker
+
+
+@dataclass(kw_only=True)
+class Inputs:
+    """What the steps need beside the record: the image files, their truth, and who exports the Model."""
+
+    reader: ModelReader
+    validation: list[Path] = field(default_factory=list)
+    calibration: list[Path] = field(default_factory=list)  # the drawn ones
+    no_calibration: str | None = None  # why there are none
+    truth: GroundTruth | None = None
+    geometries: list[Geometry] = field(default_factory=list)
+
+
+class ModelReader:
+    """The child that has the model file open: describes it, exports it as ONNX, once for each batch and opset."""
+
+    def __init__(self, path: Path, *, imgsz: int | None, trust: bool, log: Path, work: Path, threads: int) -> None:
+        check_file(path)
+        self._ask = p.Describe(path=str(path.absolute()), imgsz=imgsz, trust=trust)
+        self._log, self._work, self._threads = log, work, threads
+        self._worker: Worker | None = None
+        self._files: dict[tuple[int | None, int], p.OnnxFile] = {}
+
+    def __enter__(self) -> ModelReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
+
+    def describe(self) -> Model:
+        """Read the file.
+
+        Raises:
+            InputError: it is no model that bakeoff can take, or reading it took the reader down.
+        """
+        self._worker = Worker(self._log, threads=self._threads)
+        try:
+            return self._worker.ask(self._ask, Model, timeout_s=300)
+        except ChildError as error:
+            self._worker = None
+            raise InputError(f"model {self._ask.path} cannot be read: {error.cause}") from error
+
+    def onnx(self, batch: int | None, opset: int) -> p.OnnxFile:
+        """Return the Model as ONNX, exported on first use.
+
+        Raises:
+            ChildError: the export failed.
+        """
+        key = (batch, opset)
+        if key not in self._files:
+            if self._worker is None:
+                self.describe()
+            assert self._worker is not None
+            self._work.mkdir(parents=True, exist_ok=True)
+            path = self._work / f"{'dynamic' if batch is None else f'b{batch}'}-opset{opset}.onnx"
+            try:
+                seconds = self._worker.ask(p.Export(batch=batch, opset=opset, path=str(path)), float)
+            except InputError as error:
+                raise ChildError("error", str(error), self._log) from error
+            except ChildError:
+                self._worker.kill()
+                self._worker = None
+                raise
+            self._files[key] = p.OnnxFile(batch=batch, opset=opset, path=str(path), export_s=seconds)
+        return self._files[key]
+
+    @property
+    def files(self) -> tuple[p.OnnxFile, ...]:
+        """All forms exported so far."""
+        return tuple(self._files.values())
+
+
+def plan_trials(context: Context, inputs: Inputs) -> None:
+    """Probe the backends and lay out the Trials in the record."""
+    settings, model = context.settings, context.run.model
+    probed = probe_all(context.run.host, context.folder.logs, model)
+    candidates = [candidate for _, proposed in probed for candidate in proposed]
+    reference = plan.reference_of(model, candidates)
+    chosen = plan.select(candidates, reference, settings.only, settings.skip)
+    trials = plan.trials(
+        chosen, [status for status, _ in probed], settings.workloads, calibration=inputs.no_calibration
+    )
+    if any(trial.candidate.precision == "int8" and trial.skip is None for trial in trials):
+        calibration.check_disjoint(_calibration_pool(context), inputs.validation)
+    context.change(backends=tuple(status for status, _ in probed), reference=reference.key, trials=tuple(trials))
+
+
+def read_dataset(context: Context, inputs: Inputs) -> None:
+    """Read the dataset's files and labels, check it against the Model, and draw the calibration images.
+
+    Raises:
+        InputError: anything about the dataset that contract 5 names.
+    """
+    settings, model = context.settings, context.run.model
+    if settings.data is None:
+        raise InputError("a dataset is needed: --data data.yaml")
+    dataset = yolo.read_dataset(Path(settings.data))
+    check_names(model, dataset)
+    inputs.validation = list(dataset.validation[: settings.images])
+    missing = [path for path in inputs.validation if not path.is_file()]
+    if missing:
+        raise InputError(f"{len(missing)} validation images do not exist, the first is {missing[0]}")
+    labels = [yolo.read_labels(path, dataset.class_names) for path in inputs.validation]
+    boxes = sum(len(one.classes) for one in labels)
+    if boxes == 0:
+        raise InputError(
+            f"dataset {settings.data} has no labels for its {len(labels)} validation images: "
+            f"expected files such as {yolo.label_path(inputs.validation[0])}"
+        )
+    draw_calibration(context, inputs)
+    context.observer.stage("decoding images", len(inputs.validation))
+    index = frames.build(
+        context.frames,
+        inputs.validation,
+        model.imgsz,
+        settings.frames,
+        progress=lambda done: context.observer.advance(),
+        threads=context.threads,
+    )
+    inputs.geometries = [Geometry.of(wh, model.imgsz) for wh in index.frame_wh]
+    inputs.truth = GroundTruth.of(labels, inputs.geometries, model.class_names)
+    digest = hashlib.sha256()
+    for path, one in zip(inputs.validation, labels, strict=True):
+        digest.update(content_hash(path).encode())
+        digest.update(one.classes.tobytes() + np.ascontiguousarray(one.xywhn).tobytes())
+    context.change(
+        dataset=Dataset(
+            path=settings.data,
+            class_names=dataset.class_names,
+            images=len(inputs.validation),
+            boxes=boxes,
+            sha256=digest.hexdigest(),
+            background_images=sum(not len(one.classes) for one in labels),
+            duplicate_boxes=sum(one.duplicates for one in labels),
+            calibration_from=settings.calibration or ("train" if inputs.calibration else None),
+            calibration_images=len(inputs.calibration),
+        )
+    )
+    truth = inputs.truth
+    context.folder.put(
+        "truth",
+        {
+            "truth/image": truth.image,
+            "truth/classes": truth.classes,
+            "truth/canvas_xyxy": truth.canvas_xyxy,
+            "truth/frame_xyxy": truth.frame_xyxy,
+            "images/frame_wh": np.array(index.frame_wh, np.int32),
+            "images/names": np.array([str(path) for path in inputs.validation]),
+        },
+    )
+
+
+def draw_calibration(context: Context, inputs: Inputs) -> None:
+    """Draw the calibration images, or note why there are none."""
+    settings = context.settings
+    pool = _calibration_pool(context)
+    inputs.calibration = calibration.draw(pool, settings.calibration_images, settings.seed)
+    if not pool:
+        inputs.no_calibration = (
+            "INT8 needs calibration images, and there is no training split to take them from; give --calibration DIR"
+        )
+
+
+def check_names(model: Model, dataset: yolo.YoloDataset) -> None:
+    """Refuse a dataset whose classes are not the Model's.
+
+    Raises:
+        InputError: naming both.
+    """
+    ours, theirs = model.class_names, dataset.class_names
+    if len(ours) != len(theirs):
+        raise InputError(
+            f"model {model.path} has {len(ours)} classes ({_some(ours)}) but dataset {dataset.path} has {len(theirs)} "
+            f"({_some(theirs)}); use the dataset that the model was trained for"
+        )
+    if model.named and ours != theirs:
+        i = next(i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b)
+        raise InputError(
+            f"class {i} is {ours[i]!r} in model {model.path} but {theirs[i]!r} in dataset {dataset.path}; "
+            "make the names and their order the same"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+
+
+def _calibration_pool(context: Context) -> list[Path]:
+    settings = context.settings
+    if settings.calibration is not None:
+        folder = Path(settings.calibration)
+        if not folder.is_dir():
+            raise InputError(f"--calibration {folder} is no folder")
+        pool = list_images(folder)
+        if not pool:
+            raise InputError(f"--calibration {folder} holds no images")
+        return pool
+    if settings.data is None:
+        return []
+    return [path for path in yolo.read_dataset(Path(settings.data)).training if is_image(path) and path.is_file()]
+
+
+def check_room(context: Context, trials: int) -> None:
+    """Warn where the disk may be too small for the Artifacts and what is written on the way to them."""
+    need = context.run.model.size_bytes * 6 * trials
+    free = shutil.disk_usage(context.folder.path).free
+    if free < need:
+        context.observer.say(
+            f"only {free / 1e6:.0f} MB free in {context.folder.path}: the Artifacts may need {need / 1e6:.0f} MB"
+        )

@@ -1,0 +1,251 @@
+"""A Run's folder: `results.json` (all records) and `samples.npz` (all raw samples), saved after every step.
+
+Format history of `results.json` (`version`):
+  1  2026-11: first.
+
+While a Run goes on, raw samples are written as parts (`work/samples/*.npz`), each whole or absent; `consolidate`
+makes `samples.npz` of them. A reader takes both, so a killed Run is readable and can be resumed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bakeoff.errors import StoreError, one_line
+from bakeoff.records import RunRecord
+from bakeoff.speed.samples import WorkloadSamples
+
+FORMAT = "bakeoff-run"
+VERSION = 1
+RESULTS, SAMPLES = "results.json", "samples.npz"
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class _Head(msgspec.Struct, kw_only=True):
+    format: str = ""
+    version: int = 0
+
+
+class _Document(msgspec.Struct, kw_only=True):
+    format: str
+    version: int
+    run: RunRecord
+
+
+class RunFolder:
+    """One Run's folder. Open it with `create` or `resume` to write, `read` to look."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: IO[str] | None = None
+
+    @classmethod
+    def create(cls, path: Path) -> RunFolder:
+        """Make a new Run's folder, or take an empty one.
+
+        Raises:
+            StoreError: it holds a Run already, can't be written, or another process uses it.
+        """
+        folder = cls(path)
+        if (path / RESULTS).exists():
+            raise StoreError(f"{path} holds a Run already; continue it with --resume or choose another --out")
+        try:
+            if path.exists() and any(path.iterdir()):
+                raise StoreError(f"{path} is not empty; choose another --out")
+            path.mkdir(parents=True, exist_ok=True)
+        except (OSError, NotADirectoryError) as error:
+            raise StoreError(
+                f"folder {path} cannot be made: {error.strerror or error}; choose another --out"
+            ) from error
+        folder._take()
+        return folder
+
+    @classmethod
+    def resume(cls, path: Path) -> RunFolder:
+        """Open an existing Run's folder for writing; see `create` for what it raises."""
+        if not (path / RESULTS).exists():
+            raise StoreError(f"{path} holds no Run to resume: no {RESULTS} in it")
+        folder = cls(path)
+        folder._take()
+        return folder
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    @property
+    def work(self) -> Path:
+        """What is needed only while the Run goes on: frame cache, ONNX forms, parts."""
+        return self.path / "work"
+
+    @property
+    def artifacts(self) -> Path:
+        """The Artifacts, a folder each."""
+        return self.path / "artifacts"
+
+    @property
+    def logs(self) -> Path:
+        """The children's output: `logs/<candidate>.log`."""
+        return self.path / "logs"
+
+    def save(self, run: RunRecord) -> None:
+        """Write `results.json`, whole or not at all.
+
+        Raises:
+            StoreError: the disk is full or read-only.
+        """
+        document = _Document(format=FORMAT, version=VERSION, run=run)
+        self._write(self.path / RESULTS, msgspec.json.format(msgspec.json.encode(document), indent=1))
+
+    def load(self) -> RunRecord:
+        """Read `results.json`.
+
+        Raises:
+            StoreError: there is none, it is damaged, or it was written by a newer bakeoff.
+        """
+        path = self.path / RESULTS
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise StoreError(f"{self.path} holds no Run: {path.name} cannot be read ({error.strerror})") from error
+        try:
+            head = msgspec.json.decode(data, type=_Head)
+        except msgspec.DecodeError as error:
+            raise StoreError(f"{path} is damaged: {one_line(error, 120)}") from error
+        if head.format != FORMAT:
+            raise StoreError(f"{path} is no Run of bakeoff")
+        if head.version > VERSION:
+            raise StoreError(f"{path} has format {head.version}, this bakeoff reads up to {VERSION}; upgrade bakeoff")
+        try:
+            return msgspec.json.decode(data, type=_Document).run
+        except msgspec.DecodeError as error:
+            raise StoreError(f"{path} is damaged: {one_line(error, 120)}") from error
+
+    def put(self, part: str, arrays: Arrays) -> None:
+        """Write one part of the samples, whole or not at all; a part of the same name is replaced."""
+        folder = self.work / "samples"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
+            os.replace(file.name, folder / f"{part}.npz")
+        except OSError as error:
+            raise self._full(folder, error) from error
+
+    def samples(self, prefix: str = "") -> dict[str, npt.NDArray[Any]]:
+        """Return the samples whose names begin with `prefix`.
+
+        Raises:
+            StoreError: a file is damaged.
+        """
+        found: dict[str, npt.NDArray[Any]] = {}
+        for path in self._sources():
+            found.update(_read(path, prefix))
+        return found
+
+    def timings(self) -> dict[tuple[str, str], WorkloadSamples]:
+        """Return all timing samples by Candidate key and Workload."""
+        fields: dict[tuple[str, str], dict[str, npt.NDArray[Any]]] = {}
+        for name, array in self.samples("timing/").items():
+            who, _, field = name.removeprefix("timing/").rpartition("/")
+            key, _, workload = who.rpartition(":")
+            fields.setdefault((key, workload), {})[field] = array
+        return {who: WorkloadSamples(**arrays) for who, arrays in fields.items()}
+
+    def consolidate(self) -> None:
+        """Make one `samples.npz` of all parts (and of the one there is)."""
+        if not list(self._parts()):
+            return
+        temporary = self.path / f".{SAMPLES}.tmp"
+        try:
+            with zipfile.ZipFile(temporary, "w") as target:
+                done: set[str] = set()
+                for path in reversed(self._sources()):  # parts are newer than what stands in samples.npz
+                    with zipfile.ZipFile(path) as source:
+                        for name in source.namelist():
+                            if name not in done:
+                                done.add(name)
+                                with source.open(name) as read, target.open(name, "w", force_zip64=True) as write:
+                                    shutil.copyfileobj(read, write)
+            _sync(temporary)
+            os.replace(temporary, self.path / SAMPLES)
+        except OSError as error:
+            raise self._full(self.path, error) from error
+        shutil.rmtree(self.work / "samples", ignore_errors=True)
+
+    def clean(self) -> None:
+        """Remove what only a Run in progress needs."""
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def _parts(self) -> Iterator[Path]:
+        yield from sorted((self.work / "samples").glob("*.npz"))
+
+    def _sources(self) -> list[Path]:
+        whole = self.path / SAMPLES
+        return [*([whole] if whole.exists() else []), *self._parts()]
+
+    def _take(self) -> None:
+        try:
+            self._lock = (self.path / ".lock").open("a+")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                self._lock.seek(0)
+                owner = self._lock.read().strip() or "unknown"
+                raise StoreError(
+                    f"{self.path} is in use by process {owner}; wait for it or choose another --out"
+                ) from error
+            self._lock.truncate(0)
+            self._lock.write(str(os.getpid()))
+            self._lock.flush()
+        except OSError as error:
+            raise self._full(self.path, error) from error
+
+    def _write(self, path: Path, data: bytes) -> None:
+        temporary = path.with_name(f".{path.name}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            raise self._full(path, error) from error
+
+    def _full(self, path: Path, error: OSError) -> StoreError:
+        return StoreError(
+            f"{path} cannot be written: {error.strerror or error}; free some space or choose another --out"
+        )
+
+
+def _sync(path: Path) -> None:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _read(path: Path, prefix: str) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files if name.startswith(prefix)}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise StoreError(f"{path} is damaged: {one_line(error, 120)}") from error

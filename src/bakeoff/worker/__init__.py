@@ -1,0 +1,1 @@
+"""The child process: protocol, the parent's side (`parent`), the child's side (`child`)."""

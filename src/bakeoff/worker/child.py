@@ -1,0 +1,83 @@
+"""The child's side: `python -m bakeoff.worker.child FD_IN FD_OUT THREADS`, serving requests until the pipe ends."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from bakeoff import registry
+from bakeoff.backend import Step
+from bakeoff.errors import BakeoffError, one_line
+from bakeoff.records import BackendStatus
+from bakeoff.worker import protocol as p
+
+
+def _probe(request: p.Probe) -> p.Probed:
+    backend = registry.load(request.backend)
+    reasons = {step: backend.unavailable(step) for step in Step}
+    version = None
+    if reasons[Step.RUN] is None:
+        try:
+            version = backend.probe()
+        except Exception as error:
+            broken = f"{backend.title} is installed but does not load: {one_line(error, 120)}; reinstall it"
+            reasons = dict.fromkeys(Step, broken)
+    status = BackendStatus(
+        name=backend.name,
+        title=backend.title,
+        version=version,
+        device=None if version is None else "cpu",
+        cannot_convert=reasons[Step.CONVERT],
+        cannot_run=reasons[Step.RUN],
+    )
+    candidates = () if request.model is None else tuple(backend.propose(request.model, request.host))
+    return p.Probed(status=status, candidates=candidates)
+
+
+def peak_memory_bytes() -> int | None:
+    """Return this process's peak resident memory (VmHWM); `getrusage` would count the parent's before exec."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def main() -> None:
+    """Serve requests until the parent closes the pipe."""
+    fd_in, fd_out, threads = (int(argument) for argument in sys.argv[1:4])
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: die with the parent, whatever we do
+    os.set_inheritable(fd_in, False)
+    os.set_inheritable(fd_out, False)
+    child: Any = None
+    while (request := p.receive_request(fd_in)) is not None:
+        reply: p.Reply
+        try:
+            if isinstance(request, p.Probe):
+                value: object = _probe(request)
+            else:
+                if child is None:  # imports NumPy's and OpenCV's weight, which a probe does without
+                    from bakeoff.worker.handlers import Child
+
+                    child = Child(threads)
+                value = child.handle(request)
+            reply = p.Done(value=p.encode_value(value), peak_memory_bytes=peak_memory_bytes())
+        except Exception as error:
+            traceback.print_exc()
+            if isinstance(error, BakeoffError):
+                reply = p.Failed(cause=one_line(error, 1000), bad_input=error.exit_code == 2)
+            else:
+                reply = p.Failed(cause=f"{type(error).__name__}: {one_line(error)}")
+        p.send(fd_out, reply)
+    os._exit(0)  # a runtime's own tear-down can hang or crash, and has nothing left to do
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""What a child does for each request but `Probe`: describe, export, convert, load, detect, warm up, time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from bakeoff import models, registry
+from bakeoff.backend import ConvertJob, Images, LoadJob, Session
+from bakeoff.data.calibration import tensors
+from bakeoff.data.frames import FrameCache
+from bakeoff.models.tasks.detection import SCORED, decode, timed
+from bakeoff.pipeline import Pipeline
+from bakeoff.records import Model, SessionFacts
+from bakeoff.speed.streams import StreamPool, warm_up
+from bakeoff.worker import protocol as p
+
+
+class _NeedsOnnx(BaseException):
+    """Raised through a conversion whose ONNX form is still to be exported; no `except Exception` stops it."""
+
+    def __init__(self, batch: int | None, opset: int) -> None:
+        super().__init__()
+        self.batch, self.opset = batch, opset
+
+
+class _Forms:
+    """`ModelForms`: ONNX files that the parent had exported, the PyTorch module read here on demand."""
+
+    def __init__(self, model: Model, onnx: tuple[p.OnnxFile, ...] = ()) -> None:
+        self.model = model
+        self.export_s = 0.0
+        self._onnx = {(file.batch, file.opset): file for file in onnx}
+
+    def onnx(self, batch: int | None, opset: int = 17) -> Path:
+        file = self._onnx.get((batch, opset))
+        if file is None:
+            raise _NeedsOnnx(batch, opset)
+        self.export_s += file.export_s
+        return Path(file.path)
+
+    def torch_module(self) -> Any:
+        file = models.open_model(Path(self.model.path), imgsz=self.model.imgsz, trust=self.model.trusted)
+        if file.model.sha256 != self.model.sha256:
+            raise RuntimeError(f"{self.model.path} changed since this Run began")
+        return file.torch_module()
+
+
+class _Calibration:
+    """`Calibration`: images decoded one at a time."""
+
+    def __init__(self, spec: p.CalibrationSpec, imgsz: int) -> None:
+        self.preset, self.seed = spec.preset, spec.seed
+        self._images, self._imgsz = [Path(image) for image in spec.images], imgsz
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __iter__(self) -> Iterator[Images]:
+        for image in self._images:
+            yield tensors([image], self._imgsz)
+
+
+class Child:
+    """What a child keeps between requests."""
+
+    def __init__(self, threads: int) -> None:
+        cv2.setNumThreads(threads)
+        self._file: models.ModelFile | None = None
+        self._session: Session | None = None
+        self._model: Model | None = None
+        self._cache: FrameCache | None = None
+        self._scorer: Pipeline | None = None
+        self._pools: dict[str, StreamPool] = {}
+
+    def handle(self, request: p.Request) -> object:
+        """Do what is asked; the answer's type belongs to the request's."""
+        handlers: dict[type, Any] = {
+            p.Describe: self._describe,
+            p.Export: self._export,
+            p.Convert: self._convert,
+            p.Load: self._load,
+            p.Detect: self._detect,
+            p.WarmUpFor: self._warm_up,
+            p.Block: self._block,
+        }
+        return handlers[type(request)](request)
+
+    def _describe(self, request: p.Describe) -> Model:
+        self._file = models.open_model(Path(request.path), imgsz=request.imgsz, trust=request.trust)
+        return self._file.model
+
+    def _export(self, request: p.Export) -> float:
+        assert self._file is not None
+        start = time.perf_counter()
+        self._file.export_onnx(request.batch, request.opset, Path(request.path))
+        return time.perf_counter() - start
+
+    def _convert(self, request: p.Convert) -> p.Converted:
+        backend = registry.load(request.candidate.backend)
+        forms = _Forms(request.model, request.onnx)
+        calibration = request.calibration
+        folder = Path(request.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        job = ConvertJob(
+            candidate=request.candidate,
+            model=forms,
+            folder=folder,
+            batches=request.batches,
+            calibration=None if calibration is None else _Calibration(calibration, request.model.imgsz),
+        )
+        start = time.perf_counter()
+        try:
+            artifact = backend.convert(job)
+        except _NeedsOnnx as need:
+            return p.Converted(needs_batch=need.batch, needs_opset=need.opset)
+        return p.Converted(artifact=artifact, seconds=time.perf_counter() - start + forms.export_s)
+
+    def _load(self, request: p.Load) -> p.Loaded:
+        _check_files(request)
+        start = time.perf_counter()
+        backend = registry.load(request.candidate.backend)
+        session = backend.load(
+            LoadJob(
+                candidate=request.candidate,
+                artifact=request.artifact,
+                model=_Forms(request.model),
+                threads=request.threads,
+                device=request.device,
+            )
+        )
+        seconds = time.perf_counter() - start
+        facts = SessionFacts(device=session.device, precision=session.precision, details=dict(session.details))
+        asked = request.candidate.precision
+        if facts.precision != asked:
+            raise RuntimeError(f"asked for {asked}, but the Session computes in {facts.precision}")
+        if facts.device.partition(":")[0] != request.device.partition(":")[0]:
+            raise RuntimeError(f"asked for device {request.device}, but the Session runs on {facts.device}")
+        self._session, self._model = session, request.model
+        return p.Loaded(facts=facts, seconds=seconds)
+
+    def _detect(self, request: p.Detect) -> p.Detected:
+        session, model = self._ready()
+        cache = self._frames(request.cache)
+        if self._scorer is None:
+            self._scorer = Pipeline(session, model.imgsz, 1, SCORED, time.perf_counter_ns)
+        canvas = np.empty((model.imgsz, model.imgsz, 3), np.uint8)
+        found, first_run_ns = [], 0
+        low, high, nan = np.inf, -np.inf, set()
+        for i in range(request.start, request.stop):
+            cache.read_canvas(i, canvas)
+            start = time.perf_counter_ns()
+            outputs = self._scorer.raw(canvas)
+            first_run_ns = first_run_ns or time.perf_counter_ns() - start
+            head = _head(outputs, model)
+            found.append(decode(head, SCORED))
+            scores_low, scores_high = float(head[4:].min()), float(head[4:].max())
+            if not np.isfinite(scores_low + scores_high):
+                nan.add("output 0, scores")
+            if not np.isfinite(head[:4].sum()):
+                nan.add("output 0, boxes")
+            low, high = min(low, scores_low), max(high, scores_high)
+        return p.Detected(
+            counts=p.Array.of(np.array([len(one) for one in found], np.int32)),
+            xyxy=p.Array.of(np.concatenate([np.zeros((0, 4), np.float32), *(one.xyxy for one in found)])),
+            scores=p.Array.of(np.concatenate([np.zeros(0, np.float32), *(one.scores for one in found)])),
+            classes=p.Array.of(np.concatenate([np.zeros(0, np.int32), *(one.classes for one in found)])),
+            first_run_ns=first_run_ns,
+            score_low=low,
+            score_high=high,
+            nan_outputs=tuple(sorted(nan)),
+        )
+
+    def _pool(self, request: p.WarmUpFor | p.Block) -> StreamPool:
+        session, model = self._ready()
+        key = str(request.workload)
+        if key not in self._pools:
+            thresholds = timed(request.confidence)
+            pipelines = [
+                Pipeline(session, model.imgsz, request.workload.batch, thresholds, time.perf_counter_ns)
+                for _ in range(request.workload.streams)
+            ]
+            self._pools[key] = StreamPool(pipelines, self._frames(request.cache), request.workload.batch)
+        return self._pools[key]
+
+    def _warm_up(self, request: p.WarmUpFor) -> p.Warmed:
+        medians, settled = warm_up(self._pool(request))
+        return p.Warmed(block_medians_ns=tuple(medians), settled=settled)
+
+    def _block(self, request: p.Block) -> p.Timed:
+        samples = self._pool(request).block(request.first_frame, request.count)
+        return p.Timed(
+            pre_ns=p.Array.of(samples.pre_ns),
+            run_ns=p.Array.of(samples.run_ns),
+            post_ns=p.Array.of(samples.post_ns),
+            span_ns=p.Array.of(samples.span_ns),
+        )
+
+    def _ready(self) -> tuple[Session, Model]:
+        assert self._session is not None
+        assert self._model is not None
+        return self._session, self._model
+
+    def _frames(self, folder: str) -> FrameCache:
+        if self._cache is None:
+            self._cache = FrameCache(Path(folder))
+        return self._cache
+
+
+def _check_files(request: p.Load) -> None:
+    """Refuse an Artifact whose files are gone or were cut short since they were made."""
+    folder = Path(request.artifact.folder)
+    for file in request.artifact.files:
+        path = folder / file.path
+        if not path.exists():
+            raise RuntimeError(f"artifact file {path} is gone")
+        if path.stat().st_size != file.size_bytes:
+            raise RuntimeError(f"artifact file {path} has {path.stat().st_size} bytes, not {file.size_bytes}")
+
+
+def _head(outputs: Any, model: Model) -> npt.NDArray[np.float32]:
+    """Return the first image's head output (4 + classes, anchors), after checking that it is one."""
+    channels = 4 + len(model.class_names)
+    first = np.asarray(outputs[0]) if len(outputs) else None
+    if first is None or first.ndim != 3 or first.shape[1] != channels or first.dtype != np.float32:
+        got = "nothing" if first is None else f"{first.dtype} {list(first.shape)}"
+        raise RuntimeError(f"output 0 is {got}; expected float32 [1, {channels}, anchors]")
+    return np.asarray(first[0])
