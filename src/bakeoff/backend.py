@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,6 +157,30 @@ class BaseSession:
 
     def __exit__(self, *_: object) -> None:
         return None
+
+
+_PART = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_SHAPE = re.compile(r"static|dyn|b[1-9][0-9]*|d[1-9][0-9]*-[1-9][0-9]*")
+
+
+def check_candidates(name: str, candidates: Sequence[Candidate]) -> None:
+    """Refuse Candidates whose keys are not well formed (contract 2a), not unique, or another backend's.
+
+    Raises:
+        ValueError: naming the first of them.
+    """
+    seen = set()
+    for candidate in candidates:
+        key = candidate.key
+        if candidate.backend != name:
+            raise ValueError(f"backend {name!r} proposes {key!r}, whose backend is another")
+        if not all(_PART.fullmatch(part) for part in (name, candidate.precision, *candidate.options)):
+            raise ValueError(f"Candidate {key!r}: each part of a key needs lower-case letters, digits, '.', '_' or '-'")
+        if not _SHAPE.fullmatch(candidate.shape):
+            raise ValueError(f"Candidate {key!r}: shape {candidate.shape!r} is not static, dyn, bN or dMIN-MAX")
+        if key in seen:
+            raise ValueError(f"backend {name!r} proposes {key!r} twice")
+        seen.add(key)
 
 
 def missing(package: str, extra: str) -> str | None:

@@ -18,7 +18,7 @@ from scipy import sparse
 
 Convention = Literal["ultralytics", "coco"]
 Floats = npt.NDArray[np.float64]
-_FUZZ = 1e-9  # recalls are ratios of counts: a grid point is hit exactly or missed by much more than this
+_GRID = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +84,12 @@ def average_precision(
 
 
 def _grid_share(recall: Floats, convention: Convention) -> Floats:
-    """Return the weight of the grid points that a recall covers: those below it, or (COCO) up to it."""
+    """Return the weight of the grid points that a recall covers: those below it, or (COCO) up to it.
+
+    Compared as the floating-point numbers that both tools compare: 29 of 100 boxes are a recall of 0.29, and whether
+    that reaches the grid's 0.29 is decided in the last bit.
+    """
     if convention == "coco":
-        return np.asarray(np.where(recall > 0, (np.floor(recall * 100 + _FUZZ) + 1) / 101, 0))
+        return np.asarray(np.where(recall > 0, np.searchsorted(_GRID, recall, side="right") / 101, 0))
     # trapezoids: 0.01 a point, half of that at recall 0 (and at 1, which lies below no recall)
-    return np.asarray(np.where(recall > 0, np.ceil(recall * 100 - _FUZZ) / 100 - 0.005, 0))
+    return np.asarray(np.where(recall > 0, np.searchsorted(_GRID, recall, side="left") / 100 - 0.005, 0))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bakeoff import registry
-from bakeoff.backend import Step
+from bakeoff.backend import Step, check_candidates
 from bakeoff.errors import BakeoffError, one_line
 from bakeoff.records import BackendStatus
 from bakeoff.worker import protocol as p
@@ -20,6 +20,8 @@ from bakeoff.worker import protocol as p
 
 def _probe(request: p.Probe) -> p.Probed:
     backend = registry.load(request.backend)
+    if backend.name != request.backend:
+        raise ValueError(f"backend {backend.name!r} is registered as {request.backend!r}; make the names the same")
     reasons = {step: backend.unavailable(step) for step in Step}
     version = None
     if reasons[Step.RUN] is None:
@@ -37,6 +39,7 @@ def _probe(request: p.Probe) -> p.Probed:
         cannot_run=reasons[Step.RUN],
     )
     candidates = () if request.model is None else tuple(backend.propose(request.model, request.host))
+    check_candidates(backend.name, candidates)
     return p.Probed(status=status, candidates=candidates)
 
 

@@ -17,7 +17,7 @@ from bakeoff.data.calibration import tensors
 from bakeoff.data.frames import FrameCache
 from bakeoff.models.tasks.detection import SCORED, decode, timed
 from bakeoff.pipeline import Pipeline
-from bakeoff.records import Model, SessionFacts
+from bakeoff.records import Artifact, Model, SessionFacts
 from bakeoff.speed.streams import StreamPool, warm_up
 from bakeoff.worker import protocol as p
 
@@ -120,6 +120,8 @@ class Child:
             artifact = backend.convert(job)
         except _NeedsOnnx as need:
             return p.Converted(needs_batch=need.batch, needs_opset=need.opset)
+        if not isinstance(artifact, Artifact):
+            raise TypeError(f"convert returned {type(artifact).__name__}, not an Artifact")
         return p.Converted(artifact=artifact, seconds=time.perf_counter() - start + forms.export_s)
 
     def _load(self, request: p.Load) -> p.Loaded:
