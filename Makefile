@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test test-fast lint format bench clean
+.PHONY: install demo test test-fast test-slow lint format bench clean
 
 install: $(STAMP)
 
@@ -23,6 +23,9 @@ test: install
 
 test-fast: install
 	$(BIN)/python -m pytest tests -m "not slow"
+
+test-slow: install
+	$(BIN)/python -m pytest tests -m slow
 
 lint: install
 	$(BIN)/ruff check .

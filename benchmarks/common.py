@@ -147,7 +147,8 @@ def write(name: str, folder: Path, settings: dict[str, Any], figures: list[dict[
         **measured,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in document.items())
+    (folder / f"{name}.json").write_text("{\n" + lines + "\n}\n")
     table(("figure", "target", "measured", "met"), [tuple(line.values()) for line in figures])
 
 

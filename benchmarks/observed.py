@@ -59,6 +59,8 @@ def bakeoff(arguments: list[str], notes: dict[str, Any]) -> int:
 
 
 def yolo(arguments: list[str], notes: dict[str, Any]) -> int:
+    sys.argv = ["yolo", *arguments]  # read when Ultralytics is imported
+    import openvino_f32
     from ultralytics.cfg import entrypoint
     from ultralytics.utils.callbacks.base import default_callbacks
 
@@ -66,7 +68,7 @@ def yolo(arguments: list[str], notes: dict[str, Any]) -> int:
         notes["map50_95"] = float(validator.metrics.box.map)
 
     default_callbacks["on_val_end"].append(ended)
-    sys.argv = ["yolo", *arguments]
+    openvino_f32.apply()
     return int(entrypoint() or 0)
 
 

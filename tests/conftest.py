@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+
 from tests import tiny
 
 PLUGIN = Callable[..., Path]

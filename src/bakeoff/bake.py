@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bakeoff import host, judge, plan, report
-from bakeoff.errors import InputError, StoreError, WorkerError
+from bakeoff.errors import BakeoffError, InputError, StoreError, WorkerError
 from bakeoff.records import Artifact, Model, RunRecord, Settings, Trial, Verdict
 from bakeoff.steps import convert, prepare, time, verify
 from bakeoff.steps.context import Context, Observer, Silent
@@ -32,6 +32,16 @@ def bake(settings: Settings, out: Path, observer: Observer | None = None, *, res
                 context = _begin(settings, folder, reader, observer or Silent(), resume=resume)
                 inputs = prepare.Inputs(reader=reader)
                 _steps(context, inputs)
+        except BakeoffError:
+            if resume or _planned(folder):
+                _leave_readable(folder)
+            else:
+                folder.discard()  # after a mistyped name, the same --out must do
+            raise
+        except OSError as error:  # a full disk shows up anywhere
+            _leave_readable(folder)
+            where = error.filename or folder.path
+            raise StoreError(f"{where}: {error.strerror or error}; free some space or choose another --out") from error
         except BaseException:
             _leave_readable(folder)
             raise
@@ -45,7 +55,7 @@ def _steps(context: Context, inputs: prepare.Inputs) -> None:
         prepare.plan_trials(context, inputs)
     prepare.check_room(context, len(context.run.trials))
     convert.convert_all(context, inputs)
-    if settings.accuracy:
+    if settings.accuracy and reference_ok(context.run):
         verify.verify_all(context, inputs)
     if settings.speed and reference_ok(context.run):
         time.time_all(context)
@@ -77,6 +87,7 @@ def planned(settings: Settings) -> list[Trial]:
     Raises:
         InputError: bad input, or a pattern that matches nothing.
     """
+    _check(settings)
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as scratch:
         folder = RunFolder.create(Path(scratch) / "run")
         with folder, _reader(settings, folder) as reader:
@@ -95,6 +106,7 @@ def convert_one(settings: Settings, key: str, out: Path, observer: Observer | No
         InputError: unknown Candidate, or one that can't be converted here.
         WorkerError: the conversion failed.
     """
+    _check(settings)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StoreError(f"{out} is not an empty folder; choose another --out")
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as scratch:
@@ -126,15 +138,28 @@ def _check(settings: Settings) -> None:
         raise InputError(f"device {settings.device!r}: no backend here runs on it yet; use --device cpu")
     if settings.requirements.prefer not in judge.PREFERENCES:
         raise InputError(f"prefer {settings.requirements.prefer!r} is not one of {', '.join(judge.PREFERENCES)}")
-    if settings.requirements.max_map_drop < 0:
-        raise InputError(f"max-map-drop {settings.requirements.max_map_drop:g} is negative; give a drop such as 0.01")
+    if not settings.requirements.max_map_drop >= 0:
+        raise InputError(
+            f"max-map-drop {settings.requirements.max_map_drop:g} is not 0 or more; give a drop such as 0.01"
+        )
     if not 0 < settings.requirements.percentile < 100:
         raise InputError(f"percentile {settings.requirements.percentile:g} is not between 0 and 100")
     if not 0 < settings.conf < 1:
         raise InputError(f"conf {settings.conf:g} is not between 0 and 1")
-    for name, value in (("frames", settings.frames), ("images", settings.images), ("imgsz", settings.imgsz)):
-        if value is not None and value < 1:
-            raise InputError(f"{name} {value} is not positive")
+    positive = {
+        "frames": settings.frames,
+        "images": settings.images,
+        "imgsz": settings.imgsz,
+        "threads": settings.threads,
+        "calibration-images": settings.calibration_images,
+        "step-timeout": settings.step_timeout_s,
+        "latency-budget": settings.requirements.latency_budget_ms,
+    }
+    for name, value in positive.items():
+        if value is not None and not value > 0:
+            raise InputError(f"{name} {value:g} is not positive")
+    if settings.seed < 0:
+        raise InputError(f"seed {settings.seed} is negative; give 0 or more")
     if not settings.workloads:
         raise InputError("no Workload to time; give one such as --workload 1x1")
 
@@ -146,6 +171,7 @@ def _reader(settings: Settings, folder: RunFolder) -> prepare.ModelReader:
         trust=settings.trust,
         log=folder.logs / "model.log",
         work=folder.work / "onnx",
+        timeout_s=settings.step_timeout_s,
         threads=settings.threads or host.usable_cores(),
     )
 
@@ -174,7 +200,15 @@ def _begin(
     model: Model = reader.describe()
     if model.sha256 != run.model.sha256:
         raise InputError(f"{settings.model} changed since the Run in {folder.path} began; begin a new one")
-    return Context(folder, run, observer)
+    return Context(folder, msgspec.structs.replace(run, settings=settings), observer)
+
+
+def _planned(folder: RunFolder) -> bool:
+    """Whether a Run got as far as its Trials."""
+    try:
+        return bool(folder.load().trials)
+    except StoreError:
+        return False
 
 
 def _leave_readable(folder: RunFolder) -> None:

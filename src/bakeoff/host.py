@@ -73,10 +73,11 @@ def usable_cores() -> int:
 
     An OpenMP runtime that starts more threads than that collapses: 20 times slower, measured.
     """
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    physical = psutil.cpu_count(logical=False) or allowed
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
+    physical = len({_read(topology.format(cpu)) or str(cpu) for cpu in allowed})
     quota = _quota()
-    return max(1, min(allowed, physical, allowed if quota is None else math.ceil(quota)))
+    return max(1, physical if quota is None else min(physical, math.ceil(quota)))
 
 
 def available_memory_bytes() -> int:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from bakeoff.errors import InputError
 from bakeoff.records import Delta, Requirements, Trial, Verdict, Workload
 from bakeoff.speed.samples import MS, Timings, WorkloadSamples, speedup, summarise
-from bakeoff.stats import Ratio
+from bakeoff.stats import Ratio, percentile
 
 PREFERENCES = ("latency", "throughput", "accuracy", "size")
 SINGLE = "1x1"
+MIN_IMAGES = 10  # fewer make a bootstrap interval that means nothing
 
 
 def judge(trials: Sequence[Trial], reference: str, timings: Timings, requirements: Requirements) -> list[Verdict]:
@@ -35,6 +34,11 @@ def judge(trials: Sequence[Trial], reference: str, timings: Timings, requirement
         and trial.status == "ok"
         and _in_budget(trial, timings, requirements)
     ]
+    for trial in trials:
+        verdict = verdicts[trial.candidate.key]
+        if verdict.verdict == "accepted" and trial not in within:
+            budget = f"p{requirements.percentile:g} not shown to be within {requirements.latency_budget_ms:g} ms"
+            verdicts[verdict.key] = Verdict(key=verdict.key, verdict="accepted", why=f"{verdict.why}; {budget}")
     best = _best(within, reference, timings, requirements.prefer)
     if best is not None and best.candidate.key != reference:
         key = best.candidate.key
@@ -58,8 +62,13 @@ def over_budget(trial: Trial, timings: Timings, requirements: Requirements) -> f
     samples = timings.get((trial.candidate.key, SINGLE))
     if samples is None:
         return None
-    value = float(np.percentile(samples.latency_ns, requirements.percentile)) * MS
+    value = percentile(samples.latency_ns, requirements.percentile) * MS
     return value if value > requirements.latency_budget_ms else None
+
+
+def enough_samples(count: int, percent: float) -> bool:
+    """Whether a percentile can be told from so many samples: four beyond it, so a p99 needs 400."""
+    return count * min(percent, 100 - percent) / 100 >= 4
 
 
 def _by_accuracy(trial: Trial, reference: str, requirements: Requirements) -> Verdict:
@@ -68,6 +77,8 @@ def _by_accuracy(trial: Trial, reference: str, requirements: Requirements) -> Ve
         return Verdict(key=key, verdict="reference" if trial.status == "ok" else "")
     if trial.status != "ok" or trial.map_delta is None:
         return Verdict(key=key, verdict="")
+    if trial.accuracy is not None and trial.accuracy.images < MIN_IMAGES:
+        return Verdict(key=key, verdict="undecided", why=f"{trial.accuracy.images} images tell nothing")
     verdict, why = margin_verdict(trial.map_delta, requirements.max_map_drop)
     return Verdict(key=key, verdict=verdict, why=why)
 
@@ -85,8 +96,9 @@ def margin_verdict(delta: Delta, margin: float) -> tuple[str, str]:
 def _in_budget(trial: Trial, timings: Timings, requirements: Requirements) -> bool:
     if requirements.latency_budget_ms is None:
         return True
-    if (trial.candidate.key, SINGLE) not in timings:
-        return False
+    samples = timings.get((trial.candidate.key, SINGLE))
+    if samples is None or not enough_samples(samples.latency_ns.size, requirements.percentile):
+        return False  # doubt is never a win
     return over_budget(trial, timings, requirements) is None
 
 

@@ -78,7 +78,7 @@ def trials(
     result = []
     for candidate in candidates:
         backend = status[candidate.backend]
-        reason = backend.cannot_convert or backend.cannot_run
+        reason = backend.cannot_convert
         if reason is None and candidate.precision == "int8":
             reason = calibration
         blocked = {
@@ -86,5 +86,5 @@ def trials(
             for workload in workloads
             if not candidate.takes(workload.batch)
         }
-        result.append(Trial(candidate=candidate, skip=reason, not_measured=blocked))
+        result.append(Trial(candidate=candidate, skip=reason, built_only=backend.cannot_run, not_measured=blocked))
     return result

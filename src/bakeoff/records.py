@@ -339,8 +339,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     backends: tuple[BackendStatus, ...] = ()
     trials: tuple[Trial, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    timing: dict[str, Any] = {}  # block length, rounds, generations, groups, seconds
-    notes: tuple[str, ...] = ()
+    timing: dict[str, Any] = {}  # block, groups, quick, threads, generations, seconds
     finished: str | None = None
 
     def trial(self, key: str) -> Trial:

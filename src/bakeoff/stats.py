@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +55,6 @@ def standard_error(series: npt.NDArray[np.float64]) -> float:
     return math.sqrt(max(variance, independent) / n)
 
 
-def percentile(samples: Sequence[float] | npt.NDArray[np.floating], percent: float) -> float:
+def percentile(samples: Sequence[float] | npt.NDArray[Any], percent: float) -> float:
     """Return a percentile by linear interpolation between order statistics."""
     return float(np.percentile(np.asarray(samples, np.float64), percent))

@@ -47,11 +47,12 @@ class _Document(msgspec.Struct, kw_only=True):
 
 
 class RunFolder:
-    """One Run's folder. Open it with `create` or `resume` to write, `read` to look."""
+    """One Run's folder. `create` or `resume` takes it for writing; constructed plainly, it is only read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: IO[str] | None = None
+        self._made = False
 
     @classmethod
     def create(cls, path: Path) -> RunFolder:
@@ -66,8 +67,9 @@ class RunFolder:
         try:
             if path.exists() and any(path.iterdir()):
                 raise StoreError(f"{path} is not empty; choose another --out")
+            folder._made = not path.exists()
             path.mkdir(parents=True, exist_ok=True)
-        except (OSError, NotADirectoryError) as error:
+        except OSError as error:
             raise StoreError(
                 f"folder {path} cannot be made: {error.strerror or error}; choose another --out"
             ) from error
@@ -130,7 +132,7 @@ class RunFolder:
             raise StoreError(f"{self.path} holds no Run: {path.name} cannot be read ({error.strerror})") from error
         try:
             head = msgspec.json.decode(data, type=_Head)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(f"{path} is damaged: {one_line(error, 120)}") from error
         if head.format != FORMAT:
             raise StoreError(f"{path} is no Run of bakeoff")
@@ -138,7 +140,7 @@ class RunFolder:
             raise StoreError(f"{path} has format {head.version}, this bakeoff reads up to {VERSION}; upgrade bakeoff")
         try:
             return msgspec.json.decode(data, type=_Document).run
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(f"{path} is damaged: {one_line(error, 120)}") from error
 
     def put(self, part: str, arrays: Arrays) -> None:
@@ -196,6 +198,17 @@ class RunFolder:
     def clean(self) -> None:
         """Remove what only a Run in progress needs."""
         shutil.rmtree(self.work, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Empty a folder that `create` took, and remove it if `create` made it."""
+        for path in self.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        if self._made:
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
 
     def _parts(self) -> Iterator[Path]:
         yield from sorted((self.work / "samples").glob("*.npz"))

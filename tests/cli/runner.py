@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 FAST = ("--quick", "--frames", "16", "--workload", "1x1")
 
 
@@ -38,6 +40,18 @@ def bakeoff(*arguments: object, cwd: Path, **options: object) -> subprocess.Comp
     finally:
         process.kill()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def processes_with(plugins: Path) -> list[list[str]]:
+    """Return the command lines of all processes that have this folder of plug-ins in their environment."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(plugins) in process.environ().get("PYTHONPATH", "") and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.cmdline())
+        except psutil.Error:
+            continue
+    return found
 
 
 def rows(run: Path) -> dict[str, dict[str, str]]:

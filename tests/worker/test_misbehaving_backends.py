@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import shlex
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
-from tests.cli.runner import FAST, bakeoff, rows
-from tests.conftest import write_plugin
-from tests.worker import misbehaving
 
 from bakeoff.records import RunRecord
 from bakeoff.store import RunFolder
+from tests.cli.runner import FAST, bakeoff, processes_with, rows
+from tests.conftest import write_plugin
+from tests.worker import misbehaving
 
 LIMIT_S = 5
 # step, kind and what the cause must name
@@ -46,14 +44,14 @@ ENDS = {
 @pytest.fixture(scope="module")
 def finished(
     tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tiny_data: Path
-) -> Iterator[tuple[Path, subprocess.CompletedProcess[str]]]:
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("misbehaving")
     source = Path(misbehaving.__file__).read_text()
     site = write_plugin(folder / "site", "misbehaving", source, misbehaving.BACKENDS)
     only = [word for name in misbehaving.BACKENDS for word in ("--only", f"{name}/*")]
     limit = ("--step-timeout", LIMIT_S, "--out", "run")
     done = bakeoff("run", tiny_model, "--data", tiny_data, *FAST, *only, *limit, cwd=folder, plugins=[site])
-    yield folder / "run", done
+    return folder / "run", done
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +138,4 @@ def test_what_was_measured_before_a_death_is_kept(record, finished):
 
 
 def test_no_process_is_left_behind(finished):
-    left = []
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if words[:2] == ["sleep", "300.25"] or str(finished[0].parent) in " ".join(words):
-            left.append(words)
-    assert left == []
+    assert processes_with(finished[0].parent / "site") == []

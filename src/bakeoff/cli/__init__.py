@@ -45,6 +45,9 @@ def invoke(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("bakeoff: interrupted; what was measured is kept", err=True)
         return INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
     except click.ClickException as error:
         click.echo(f"bakeoff: error: {one_line(error.format_message())}", err=True)
         return 2

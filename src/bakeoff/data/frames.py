@@ -97,7 +97,10 @@ def build(
                 for _ in pool.map(one, range(len(images))):
                     pass
         except OSError as error:
-            raise StoreError(f"frame cache in {folder} cannot be written: {error.strerror or error}") from error
+            raise StoreError(
+                f"frame cache in {folder} cannot be written: {error.strerror or error}; "
+                "free some space or choose another --out"
+            ) from error
     if broken:
         broken.sort(key=lambda pair: pair[0])
         if len(broken) == 1:

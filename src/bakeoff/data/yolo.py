@@ -46,7 +46,7 @@ def read_dataset(path: Path) -> YoloDataset:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"dataset {path} cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that is none
         raise InputError(f"dataset {path} is not a yaml file: {one_line(error, 120)}") from error
     if not isinstance(document, dict):
         raise InputError(f"dataset {path} is not a dataset yaml: it needs 'names' and 'val'")
@@ -59,7 +59,10 @@ def read_dataset(path: Path) -> YoloDataset:
     validation = _images(path, root, "val", document["val"])
     if not validation:
         raise InputError(f"dataset {path}: no images under 'val: {document['val']}'")
-    training = _images(path, root, "train", document["train"]) if document.get("train") else []
+    try:
+        training = _images(path, root, "train", document["train"]) if document.get("train") else []
+    except InputError:  # devices often carry the validation images alone; INT8 is skipped then, with that reason
+        training = []
     return YoloDataset(path=path, class_names=names, validation=tuple(validation), training=tuple(training))
 
 
@@ -85,7 +88,10 @@ def _images(path: Path, root: Path, key: str, entry: object) -> list[Path]:
         if source.is_dir():
             found += list_images(source)
         elif source.suffix == ".txt" and source.is_file():
-            lines = source.read_text(encoding="utf-8").splitlines()
+            try:
+                lines = source.read_text(encoding="utf-8").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(f"dataset {path}: list {source} cannot be read: {one_line(error, 120)}") from error
             for line in (line.strip() for line in lines if line.strip()):
                 image = source.parent / line if line.startswith("./") else root / line
                 found.append(image)

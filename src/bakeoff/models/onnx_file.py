@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,13 @@ class OnnxFile:
         size = self._imgsz(path, imgsz, height, width, metadata)
         names = _names(path, metadata)
         channels = outputs[1] if len(outputs) == 3 else None
-        if len(outputs) == 3 and outputs[2] == 6 and channels != 6 + 0 and (channels or 0) > 6:
+        _check_float(path, self._document)
+        if batch not in (None, 1):
+            raise InputError(
+                f"model {path} takes batches of {batch} only; accuracy is measured one image at a time: "
+                "export it with batch 1 or a dynamic batch"
+            )
+        if len(outputs) == 3 and outputs[2] == 6 and channels != 4 + len(names):
             raise InputError(f"model {path} has NMS inside (output {outputs}), which bakeoff can't decode yet")
         if channels is None and not names:
             raise InputError(f"model {path}: output {outputs} tells no class count; expected (batch, 4 + classes, n)")
@@ -94,9 +99,6 @@ class OnnxFile:
         import onnx
 
         fixed = self.model.fixed_batch
-        if fixed == batch and self.model.fixed_imgsz:
-            shutil.copyfile(self.model.path, path)
-            return
         if fixed not in (None, batch):
             raise InputError(f"{self.model.path} takes batch {fixed} only")
         document = onnx.ModelProto()
@@ -110,6 +112,17 @@ class OnnxFile:
             for output in document.graph.output:
                 output.type.tensor_type.shape.dim[0].dim_value = batch
         onnx.save(document, str(path))
+
+
+def _check_float(path: Path, document: Any) -> None:
+    """Refuse a network that was quantised or halved before: its rows would be named for what they are not."""
+    import onnx
+
+    quantised = sum(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in document.graph.node)
+    if quantised:
+        raise InputError(f"model {path} is quantised already ({quantised} Q/DQ nodes); give the float model")
+    if any(weight.data_type == onnx.TensorProto.FLOAT16 for weight in document.graph.initializer):
+        raise InputError(f"model {path} has float16 weights; give the float32 model")
 
 
 def _shape(value: Any) -> list[int | None]:

@@ -198,4 +198,5 @@ def _quiet() -> None:
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_VERBOSE", "false")
-    os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.mkdtemp(prefix="bakeoff-"))
+    if "YOLO_CONFIG_DIR" not in os.environ:  # a worker's child has one that is removed with it
+        os.environ["YOLO_CONFIG_DIR"] = tempfile.mkdtemp(prefix="bakeoff-")

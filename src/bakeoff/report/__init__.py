@@ -45,14 +45,15 @@ def export(folder: RunFolder, path: Path) -> None:
         InputError: a suffix other than .html, .md or .csv.
     """
     view = table.View.of(folder)
-    if path.suffix == ".csv":
-        table.write_csv(view, path)
-    elif path.suffix == ".md":
-        path.write_text(markdown.render(view, {}), encoding="utf-8")
-    elif path.suffix == ".html":
-        source = folder.path / "report.md"
-        if not source.exists():
-            write(folder)
-        write_html(view, source.read_text(encoding="utf-8"), folder.path, path)
-    else:
+    if path.suffix not in (".html", ".md", ".csv"):
         raise InputError(f"report {path}: the suffix says the form, .html, .md or .csv")
+    try:
+        if path.suffix == ".csv":
+            table.write_csv(view, path)
+        elif path.suffix == ".md":
+            path.write_text(markdown.render(view, {}), encoding="utf-8")
+        else:
+            write(folder)
+            write_html(view, (folder.path / "report.md").read_text(encoding="utf-8"), folder.path, path)
+    except OSError as error:
+        raise StoreError(f"report {path} cannot be written: {error.strerror or error}") from error

@@ -80,7 +80,7 @@ def _how_to_read(view: View) -> str:
 
 def _warnings(view: View) -> Iterable[str]:
     run = view.run
-    notes = list(run.notes)
+    notes = []
     if run.settings.quick:
         notes.append("`--quick`: few rounds, so intervals are wide; do not deploy on these figures.")
     if run.settings.images is not None and run.dataset is not None:
@@ -100,7 +100,7 @@ def _troubles(view: View) -> Iterable[str]:
     if not rows:
         return
     yield "## What is missing, and why"
-    yield _table(["Candidate", "status", "reason"], rows)
+    yield _table(["Candidate", "status", "reason"], rows, words=True)
     for line in view.lines:
         if failure := line.trial.failure:
             yield f"`{line.key}`: reproduce with `{failure.reproduce}`; log: `{failure.log}`"
@@ -184,13 +184,19 @@ def _method(view: View) -> str:
         data = run.dataset
         lines.append(
             f"Images: {data.images} with {data.boxes} boxes from `{_plain(data.path)}` ({data.background_images} "
-            f"without a box, {data.duplicate_boxes} duplicate boxes dropped); {data.calibration_images} calibration "
-            f"images from `{_plain(data.calibration_from or 'nowhere')}`, disjoint by content"
+            f"without a box, {data.duplicate_boxes} duplicate boxes dropped)"
         )
+        if any(line.trial.candidate.precision == "int8" and line.trial.skip is None for line in view.lines):
+            lines.append(
+                f"INT8 calibration: {data.calibration_images} images from "
+                f"`{_plain(data.calibration_from or 'nowhere')}`, disjoint from validation by content, "
+                f"preset {settings.int8_preset}, seed {settings.seed}"
+            )
     if run.timing:
         lines.append(
             f"Timing: {settings.frames} frames a stream in blocks of {run.timing['block']}, rounds shuffled over all "
-            f"Candidates, fresh processes at least 3 times, {run.timing['threads']} threads each"
+            f"Candidates, {run.timing.get('generations', 0)} generations of fresh processes, "
+            f"{run.timing['threads']} threads each"
             f"{' (quick)' if settings.quick else ''}; {run.timing.get('seconds', 0):.0f} s"
         )
     lines += [
@@ -204,8 +210,8 @@ def _method(view: View) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    align = ["---", *("---:" for _ in head[1:])]
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = False) -> str:
+    align = ["---", *("---" if words else "---:" for _ in head[1:])]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, align, *rows))
 
 

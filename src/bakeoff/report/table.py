@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bakeoff.errors import StoreError
 from bakeoff.records import RunRecord, Trial, Verdict, Workload
 from bakeoff.speed.samples import Latency, Timings, speedup, summarise
 from bakeoff.stats import Ratio
@@ -88,7 +89,10 @@ class View:
     @classmethod
     def of(cls, folder: RunFolder) -> View:
         """Read a Run's folder; statistics are derived from its samples."""
-        return cls.make(folder.load(), folder.timings())
+        run = folder.load()
+        if not run.trials:
+            raise StoreError(f"the Run in {folder.path} ended before it had anything to report")
+        return cls.make(run, folder.timings())
 
     @classmethod
     def make(cls, run: RunRecord, timings: Timings) -> View:

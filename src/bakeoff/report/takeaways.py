@@ -14,12 +14,12 @@ def answer(view: View) -> str:
     reference = view.reference
     if reference.trial.status != "ok":
         return f"**No answer**: the reference, `{reference.key}`, failed ({reference.trial.reason})."
-    if not any(line.latencies for line in view.lines):
-        if run.settings.speed:
-            return "**No answer yet**: nothing was timed."
-        return "Accuracy only: nothing was timed, so nothing is recommended."
     best = view.recommended
     if best is None:
+        if not any(line.latencies for line in view.lines):
+            if run.settings.speed:
+                return "**No answer yet**: nothing was timed."
+            return "Accuracy only: nothing was timed, so nothing is recommended."
         if not run.settings.accuracy:
             return "Speed only: accuracy was not measured, so nothing is recommended."
         return f"**Stay with `{reference.key}`**: {_why_none(view)}."
@@ -65,12 +65,13 @@ def _why_none(view: View) -> str:
     if not any(verdicts):
         return "no other Candidate was measured"
     if "accepted" in verdicts:
-        budget = view.run.settings.requirements.latency_budget_ms
-        return (
-            "no accepted Candidate meets the latency budget or is faster"
-            if budget is not None
-            else "no accepted Candidate is faster"
-        )
+        requirements = view.run.settings.requirements
+        if requirements.prefer == "latency" and not any("1x1" in line.latencies for line in view.lines):
+            return "1x1 was not timed, and latency is judged by it"
+        if requirements.latency_budget_ms is not None:
+            return "no accepted Candidate is shown to meet the latency budget, or none is faster"
+        words = {"accuracy": "more accurate", "size": "smaller", "throughput": "of higher throughput"}
+        return f"no accepted Candidate is {words.get(requirements.prefer, 'faster')}"
     undecided = verdicts.count("undecided")
     if undecided:
         return f"no Candidate is proven to keep the accuracy asked for ({undecided} undecided: more images would tell)"
@@ -89,6 +90,7 @@ def takeaways(view: View) -> list[str]:
             _easy(ok),
             _second_stream(view, ok),
             _avoid(ok),
+            _over_budget(ok),
             _no_gain(ok),
             _undecided(ok),
         )
@@ -143,6 +145,12 @@ def _avoid(lines: list[Line]) -> str:
     )
     named = ", ".join(f"`{key}` ({value:+.3f} mAP50-95)" for value, key in lost)
     return f"Avoid: {named}; measured to lose more than the margin." if lost else ""
+
+
+def _over_budget(lines: list[Line]) -> str:
+    over = sorted(line.key for line in lines if line.verdict.verdict == "accepted" and "not shown" in line.verdict.why)
+    named = ", ".join(f"`{key}`" for key in over)
+    return f"Accurate enough, but not shown to meet the latency budget: {named}." if over else ""
 
 
 def _no_gain(lines: list[Line]) -> str:

@@ -93,15 +93,25 @@ class Context:
     def reproduce(self, step: str, key: str) -> str:
         """Return the command that runs one step of one Candidate again."""
         settings = self.settings
-        words = ["bakeoff", "time" if step == "time" else "verify" if step in ("load", "verify") else "convert"]
-        words += [settings.model] + (["--to", key] if words[1] == "convert" else ["--only", key])
-        options = {
-            "--data": settings.data,
-            "--calibration": settings.calibration,
-            "--imgsz": settings.imgsz,
-            "--seed": settings.seed or None,
-        }
-        for name, value in options.items():
-            if value is not None:
-                words += [name, str(value)]
+        command = {"convert": "convert", "time": "time"}.get(step, "verify")
+        words = ["bakeoff", command, settings.model, "--to" if command == "convert" else "--only", key]
+        plain = Settings(model=settings.model)
+        names = [
+            "data",
+            "calibration",
+            "calibration_images",
+            "int8_preset",
+            "imgsz",
+            "seed",
+            "threads",
+            "step_timeout_s",
+        ]
+        names += {"convert": [], "verify": ["images"], "time": ["frames", "conf", "quick"]}[command]
+        for name in names:
+            value = getattr(settings, name)
+            if value != getattr(plain, name):
+                option = f"--{name.removesuffix('_s').replace('_', '-')}"
+                words += [option] if value is True else [option, str(value)]
+        if command != "verify" and settings.workloads != plain.workloads:
+            words += [word for workload in settings.workloads for word in ("--workload", str(workload))]
         return shlex.join([*words, *(["--trust"] if settings.trust else [])])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import msgspec
+
 from bakeoff.errors import InputError
 from bakeoff.records import Candidate, Settings
 from bakeoff.steps.context import Context
@@ -15,7 +17,7 @@ from bakeoff.worker.parent import ChildError, Worker
 
 def convert_all(context: Context, inputs: Inputs) -> None:
     """Convert what is not converted yet; a Trial's Failure ends that Trial only."""
-    todo = [trial for trial in context.run.trials if trial.status == "ok" and trial.artifact is None]
+    todo = [trial for trial in context.run.trials if trial.status in ("ok", "built") and trial.artifact is None]
     if todo:
         context.observer.stage("converting", len(todo))
     for trial in todo:
@@ -30,7 +32,10 @@ def convert_all(context: Context, inputs: Inputs) -> None:
                     inputs,
                     context.folder.artifacts / trial.candidate.slug,
                 )
-            context.change_trial(key, artifact=converted.artifact, convert_s=converted.seconds)
+            assert converted.artifact is not None
+            folder = f"{context.folder.artifacts.name}/{trial.candidate.slug}"  # a Run's folder may move
+            artifact = msgspec.structs.replace(converted.artifact, folder=folder)
+            context.change_trial(key, artifact=artifact, convert_s=converted.seconds)
         except ChildError as error:
             context.fail(key, "convert", error)
         context.observer.advance()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from bakeoff import plan
@@ -39,10 +40,20 @@ class Inputs:
 class ModelReader:
     """The child that has the model file open: describes it, exports it as ONNX, once for each batch and opset."""
 
-    def __init__(self, path: Path, *, imgsz: int | None, trust: bool, log: Path, work: Path, threads: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        imgsz: int | None,
+        trust: bool,
+        log: Path,
+        work: Path,
+        threads: int,
+        timeout_s: float | None,
+    ) -> None:
         check_file(path)
         self._ask = p.Describe(path=str(path.absolute()), imgsz=imgsz, trust=trust)
-        self._log, self._work, self._threads = log, work, threads
+        self._log, self._work, self._threads, self._timeout_s = log, work, threads, timeout_s
         self._worker: Worker | None = None
         self._files: dict[tuple[int | None, int], p.OnnxFile] = {}
 
@@ -60,10 +71,11 @@ class ModelReader:
         Raises:
             InputError: it is no model that bakeoff can take, or reading it took the reader down.
         """
-        self._worker = Worker(self._log, threads=self._threads)
+        self._worker = Worker(self._log, threads=self._threads, timeout_s=self._timeout_s)
         try:
-            return self._worker.ask(self._ask, Model, timeout_s=300)
+            return self._worker.ask(self._ask, Model)
         except ChildError as error:
+            self._worker.kill()
             self._worker = None
             raise InputError(f"model {self._ask.path} cannot be read: {error.cause}") from error
 
@@ -129,7 +141,7 @@ def read_dataset(context: Context, inputs: Inputs) -> None:
         raise InputError(f"{len(missing)} validation images do not exist, the first is {missing[0]}")
     labels = [yolo.read_labels(path, dataset.class_names) for path in inputs.validation]
     boxes = sum(len(one.classes) for one in labels)
-    if boxes == 0:
+    if boxes == 0 and settings.accuracy:
         raise InputError(
             f"dataset {settings.data} has no labels for its {len(labels)} validation images: "
             f"expected files such as {yolo.label_path(inputs.validation[0])}"
@@ -140,29 +152,34 @@ def read_dataset(context: Context, inputs: Inputs) -> None:
         context.frames,
         inputs.validation,
         model.imgsz,
-        settings.frames,
+        settings.frames if settings.speed else 0,
         progress=lambda done: context.observer.advance(),
         threads=context.threads,
     )
     inputs.geometries = [Geometry.of(wh, model.imgsz) for wh in index.frame_wh]
-    inputs.truth = GroundTruth.of(labels, inputs.geometries, model.class_names)
+    inputs.truth = GroundTruth.of(labels, inputs.geometries, dataset.class_names)
     digest = hashlib.sha256()
     for path, one in zip(inputs.validation, labels, strict=True):
         digest.update(content_hash(path).encode())
         digest.update(one.classes.tobytes() + np.ascontiguousarray(one.xywhn).tobytes())
-    context.change(
-        dataset=Dataset(
-            path=settings.data,
-            class_names=dataset.class_names,
-            images=len(inputs.validation),
-            boxes=boxes,
-            sha256=digest.hexdigest(),
-            background_images=sum(not len(one.classes) for one in labels),
-            duplicate_boxes=sum(one.duplicates for one in labels),
-            calibration_from=settings.calibration or ("train" if inputs.calibration else None),
-            calibration_images=len(inputs.calibration),
-        )
+    read = Dataset(
+        path=settings.data,
+        class_names=dataset.class_names,
+        images=len(inputs.validation),
+        boxes=boxes,
+        sha256=digest.hexdigest(),
+        background_images=sum(not len(one.classes) for one in labels),
+        duplicate_boxes=sum(one.duplicates for one in labels),
+        calibration_from=settings.calibration or ("train" if inputs.calibration else None),
+        calibration_images=len(inputs.calibration),
     )
+    before = context.run.dataset
+    if before is not None and before.sha256 != read.sha256:
+        raise InputError(
+            f"dataset {settings.data} changed since the Run in {context.folder.path} began; begin a new one"
+        )
+    # an ONNX file without names takes the dataset's
+    context.change(dataset=read, model=msgspec.structs.replace(model, class_names=dataset.class_names))
     truth = inputs.truth
     context.folder.put(
         "truth",
@@ -183,9 +200,7 @@ def draw_calibration(context: Context, inputs: Inputs) -> None:
     pool = _calibration_pool(context)
     inputs.calibration = calibration.draw(pool, settings.calibration_images, settings.seed)
     if not pool:
-        inputs.no_calibration = (
-            "INT8 needs calibration images, and there is no training split to take them from; give --calibration DIR"
-        )
+        inputs.no_calibration = "INT8 needs calibration images; give --data with a 'train' split, or --calibration DIR"
 
 
 def check_names(model: Model, dataset: yolo.YoloDataset) -> None:

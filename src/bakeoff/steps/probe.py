@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
+import time
 from pathlib import Path
 
 from bakeoff import registry
@@ -17,15 +18,18 @@ PROBE_TIMEOUT_S = 60.0
 def probe_all(host: Host, logs: Path, model: Model | None = None) -> list[tuple[BackendStatus, tuple[Candidate, ...]]]:
     """Ask every backend, each in a child, whether it is usable and what it proposes. One that breaks is unusable."""
 
-    def probe(name: str) -> tuple[BackendStatus, tuple[Candidate, ...]]:
-        try:
-            with Worker(logs / f"probe-{name}.log", threads=1) as worker:
-                answer = worker.ask(p.Probe(backend=name, host=host, model=model), p.Probed, timeout_s=PROBE_TIMEOUT_S)
-            return answer.status, answer.candidates
-        except (ChildError, BakeoffError) as error:
-            cause = f"{error}; see {logs / f'probe-{name}.log'}"
-            return BackendStatus(name=name, title=name, cannot_convert=cause, cannot_run=cause), ()
-
-    names = registry.names()
-    with ThreadPoolExecutor(max(1, len(names))) as pool:
-        return list(pool.map(probe, names))
+    statuses: list[tuple[BackendStatus, tuple[Candidate, ...]]] = []
+    with contextlib.ExitStack() as stack:  # children of this thread: an interruption reaches and ends them all
+        workers = {}
+        for name in registry.names():
+            workers[name] = stack.enter_context(Worker(logs / f"probe-{name}.log", threads=1))
+            workers[name].send(p.Probe(backend=name, host=host, model=model))
+        deadline = time.monotonic() + PROBE_TIMEOUT_S
+        for name, worker in workers.items():
+            try:
+                answer = worker.answer(p.Probed, timeout_s=max(0.0, deadline - time.monotonic()))
+                statuses.append((answer.status, answer.candidates))
+            except (ChildError, BakeoffError) as error:
+                cause = f"{error}; see {worker.log}"
+                statuses.append((BackendStatus(name=name, title=name, cannot_convert=cause, cannot_run=cause), ()))
+    return statuses

@@ -14,7 +14,7 @@ from bakeoff.speed import schedule
 from bakeoff.speed.samples import WorkloadSamples
 from bakeoff.speed.streams import BlockSamples
 from bakeoff.steps.context import Context
-from bakeoff.steps.verify import load
+from bakeoff.steps.verify import check_health, load
 from bakeoff.store import RunFolder
 from bakeoff.worker import protocol as p
 from bakeoff.worker.parent import ChildError, Worker
@@ -52,8 +52,10 @@ def time_all(context: Context) -> None:
     record = _Record(context.folder)
     for number, group in enumerate(groups):
         _Group(context, record, number, group).run()
+    seconds = context.run.timing.get("seconds", 0) + time.monotonic() - started
+    generations = max((int(samples.generation.max()) + 1 for samples in record.known.values()), default=0)
     context.change(
-        timing={**context.run.timing, "seconds": context.run.timing.get("seconds", 0) + time.monotonic() - started},
+        timing={**context.run.timing, "generations": generations, "seconds": seconds},
         trials=tuple(
             msgspec.structs.replace(trial, timed=True)
             if trial.candidate.key in peaks and trial.status == "ok"
@@ -164,6 +166,7 @@ class _Group:
         loaded = load(context, trial, worker)
         if trial.load_s is None:  # accuracy was not asked for: these figures come from here
             first = worker.ask(p.Detect(cache=cache, start=0, stop=1), p.Detected)
+            check_health([first], worker)
             context.change_trial(
                 key,
                 session=loaded.facts,

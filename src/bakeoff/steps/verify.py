@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from bakeoff.accuracy import bootstrap
@@ -46,7 +47,9 @@ def load(context: Context, trial: Trial, worker: Worker) -> p.Loaded:
     assert trial.artifact is not None
     request = p.Load(
         candidate=trial.candidate,
-        artifact=trial.artifact,
+        artifact=msgspec.structs.replace(
+            trial.artifact, folder=str((context.folder.path / trial.artifact.folder).absolute())
+        ),
         model=context.run.model,
         threads=context.threads,
         device=context.settings.device,

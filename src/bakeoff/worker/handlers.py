@@ -71,6 +71,7 @@ class Child:
     """What a child keeps between requests."""
 
     def __init__(self, threads: int) -> None:
+        self._threads = threads
         cv2.setNumThreads(threads)
         self._file: models.ModelFile | None = None
         self._session: Session | None = None
@@ -128,16 +129,19 @@ class Child:
         _check_files(request)
         start = time.perf_counter()
         backend = registry.load(request.candidate.backend)
-        session = backend.load(
-            LoadJob(
-                candidate=request.candidate,
-                artifact=request.artifact,
-                model=_Forms(request.model),
-                threads=request.threads,
-                device=request.device,
-            )
+        job = LoadJob(
+            candidate=request.candidate,
+            artifact=request.artifact,
+            model=_Forms(request.model),
+            threads=request.threads,
+            device=request.device,
         )
+        try:
+            session = backend.load(job).__enter__()  # it ends with this process
+        except _NeedsOnnx as need:
+            raise RuntimeError("ModelForms.onnx is for convert; load has the Artifact") from need
         seconds = time.perf_counter() - start
+        cv2.setNumThreads(self._threads)  # importing ultralytics sets it to none, which would slow the reference's pre
         facts = SessionFacts(device=session.device, precision=session.precision, details=dict(session.details))
         asked = request.candidate.precision
         if facts.precision != asked:

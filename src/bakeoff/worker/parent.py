@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
@@ -56,11 +58,12 @@ class Worker:
         self.peak_memory_bytes: int | None = None
         self._timeout_s = timeout_s or DEFAULT_TIMEOUT_S
         log.parent.mkdir(parents=True, exist_ok=True)
+        self._scratch = tempfile.mkdtemp(prefix="bakeoff-")  # the child's temporary files, gone with it
         ours_in, theirs_out = os.pipe()
         theirs_in, ours_out = os.pipe()
         self._in, self._out = ours_in, ours_out
         with log.open("ab") as output:
-            self._process = _spawn(theirs_in, theirs_out, output, threads)
+            self._process = _spawn(theirs_in, theirs_out, output, threads, self._scratch)
         os.close(theirs_in)
         os.close(theirs_out)
 
@@ -98,11 +101,15 @@ class Worker:
     def answer(self, answer: type[T], *, timeout_s: float | None = None) -> T:
         """Wait for the answer to the last request; see `ask`."""
         limit = self._timeout_s if timeout_s is None else timeout_s
-        if not _readable(self._in, limit):
-            self.kill()
-            raise ChildError("timeout", f"no answer within {limit:g} s; killed", self.log)
+        deadline = time.monotonic() + limit
+
+        def ready() -> None:
+            if not _readable(self._in, deadline):
+                self.kill()
+                raise ChildError("timeout", f"no answer within {limit:g} s; killed", self.log)
+
         try:
-            payload = receive(self._in)
+            payload = receive(self._in, ready)
             if payload is None:
                 raise self._death()
             reply = decode_reply(payload)
@@ -133,6 +140,7 @@ class Worker:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._close_pipes()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _close_pipes(self) -> None:
         for name in ("_in", "_out"):
@@ -158,7 +166,7 @@ class Worker:
         return ChildError("signal", f"the child was killed by {name}{hint}", self.log)
 
 
-def _spawn(fd_in: int, fd_out: int, log: IO[bytes], threads: int) -> subprocess.Popen[bytes]:
+def _spawn(fd_in: int, fd_out: int, log: IO[bytes], threads: int, scratch: str) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
         # OpenMP takes its width when a thread first uses it: set before the runtime is imported, for every stream
@@ -166,6 +174,8 @@ def _spawn(fd_in: int, fd_out: int, log: IO[bytes], threads: int) -> subprocess.
         "MKL_NUM_THREADS": str(threads),
         "PYTHONFAULTHANDLER": "1",
         "PYTHONUNBUFFERED": "1",
+        "TMPDIR": scratch,
+        "YOLO_CONFIG_DIR": scratch,
         "YOLO_OFFLINE": "true",
         "YOLO_AUTOINSTALL": "false",
         "YOLO_VERBOSE": "false",
@@ -181,10 +191,9 @@ def _spawn(fd_in: int, fd_out: int, log: IO[bytes], threads: int) -> subprocess.
     )
 
 
-def _readable(fd: int, timeout_s: float) -> bool:
+def _readable(fd: int, deadline: float) -> bool:
     poller = select.poll()
     poller.register(fd, select.POLLIN | select.POLLHUP)
-    deadline = time.monotonic() + timeout_s
     while (left := deadline - time.monotonic()) > 0:
         if poller.poll(min(left, 3600) * 1000):
             return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -248,13 +249,13 @@ def decode_reply(payload: bytes) -> Reply:
         raise ProtocolError(f"not a message: {error}") from error
 
 
-def receive(fd: int) -> bytes | None:
-    """Read one payload; `None` at the end of the pipe.
+def receive(fd: int, ready: Callable[[], None] = lambda: None) -> bytes | None:
+    """Read one payload; `None` at the end of the pipe. `ready` is called before each read, and may raise.
 
     Raises:
         ProtocolError: the pipe ends within a message, or its length is absurd.
     """
-    head = _read(fd, _LENGTH.size)
+    head = _read(fd, _LENGTH.size, ready)
     if not head:
         return None
     if len(head) < _LENGTH.size:
@@ -262,15 +263,16 @@ def receive(fd: int) -> bytes | None:
     (length,) = _LENGTH.unpack(head)
     if length > LIMIT:
         raise ProtocolError(f"a message of {length} bytes")
-    payload = _read(fd, length)
+    payload = _read(fd, length, ready)
     if len(payload) < length:
         raise ProtocolError("the pipe ended within a message")
     return payload
 
 
-def _read(fd: int, length: int) -> bytes:
+def _read(fd: int, length: int, ready: Callable[[], None]) -> bytes:
     parts = []
     while length:
+        ready()
         part = os.read(fd, min(length, 1 << 20))
         if not part:
             break

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from bakeoff import plan
+from bakeoff.errors import InputError
+from bakeoff.records import BackendStatus, Candidate, Model, Workload
+
+
+def candidate(key: str) -> Candidate:
+    backend, precision, shape, *options = key.split("/")
+    return Candidate(backend=backend, precision=precision, shape=shape, options=tuple(options))
+
+
+KEYS = ["pytorch/fp32/dyn", "pytorch/fp32/dyn/channels-last", "onnxruntime/fp32/static", "onnxruntime/fp32/b1",
+        "onnxruntime/fp32/dyn", "openvino/int8/dyn"]  # fmt: skip
+ALL = [candidate(key) for key in KEYS]
+READY = [BackendStatus(name=name, title=name) for name in ("pytorch", "onnxruntime", "openvino")]
+
+
+def model(form: str, fixed_batch: int | None = None) -> Model:
+    return Model(path="m", sha256="", size_bytes=1, format=form, task="detect", class_names=("x",), stride=32, imgsz=64,
+                 fixed_batch=fixed_batch)  # fmt: skip
+
+
+def selected(only=(), skip=()):
+    return [c.key for c in plan.select(ALL, ALL[0], only, skip)]
+
+
+def test_the_reference_is_the_untouched_model():
+    assert plan.reference_of(model("ultralytics"), ALL).key == "pytorch/fp32/dyn"
+    assert plan.reference_of(model("onnx"), ALL).key == "onnxruntime/fp32/dyn"
+    assert plan.reference_of(model("onnx", fixed_batch=1), ALL).key == "onnxruntime/fp32/b1"
+    with pytest.raises(InputError, match="to run the reference"):
+        plan.reference_of(model("onnx", fixed_batch=3), ALL)
+
+
+def test_everything_is_selected_without_patterns_reference_first():
+    assert selected() == KEYS
+    assert plan.select(ALL, ALL[4], (), ())[0].key == "onnxruntime/fp32/dyn"
+
+
+def test_patterns_select_keys_and_a_star_crosses_slashes():
+    assert selected(only=["*dyn*"]) == [KEYS[0], KEYS[1], KEYS[4], KEYS[5]]
+    assert selected(only=["openvino*", "*/b1"]) == [KEYS[0], KEYS[3], KEYS[5]]
+    assert selected(skip=["onnxruntime*"]) == [KEYS[0], KEYS[1], KEYS[5]]
+
+
+def test_the_reference_runs_even_if_it_is_skipped():
+    assert selected(skip=["*"]) == [KEYS[0]]
+
+
+def test_a_pattern_that_matches_nothing_is_an_error_with_the_nearest_name():
+    with pytest.raises(InputError, match="did you mean 'openvino/int8/dyn'"):
+        selected(only=["openvino/int9/dyn"])
+    with pytest.raises(InputError, match="no Candidate matches 'zzz'"):
+        selected(skip=["zzz"])
+
+
+def test_an_unusable_backend_makes_skipped_trials_that_say_how_to_cure_it():
+    missing = BackendStatus(
+        name="openvino", title="OpenVINO", cannot_convert="openvino is not installed; pip install it"
+    )
+    trials = plan.trials(ALL, [*READY[:2], missing], (), calibration=None)
+    assert [t.status for t in trials] == ["ok"] * 5 + ["skipped"]
+    assert "pip install" in trials[-1].reason
+
+
+def test_int8_without_calibration_images_is_skipped_with_that_reason():
+    trials = plan.trials(ALL, READY, (), calibration="no images; give some")
+    assert [t.skip for t in trials] == [None] * 5 + ["no images; give some"]
+
+
+def test_a_batch_that_a_shape_cannot_take_is_noted():
+    trials = plan.trials(ALL, READY, [Workload.parse("1x1"), Workload.parse("1x2")], calibration=None)
+    assert {t.candidate.key: t.reason for t in trials if t.reason} == {
+        "onnxruntime/fp32/b1": "1x2 not measured: b1 takes no batch of 2"
+    }
+
+
+@pytest.mark.parametrize(("shape", "takes"), [("static", [1, 2, 3]), ("dyn", [1, 2, 3]), ("b2", [2]), ("d2-3", [2, 3])])
+def test_a_shape_takes_the_batches_that_it_says(shape, takes):
+    one = Candidate(backend="x", precision="fp32", shape=shape)
+    assert [batch for batch in (1, 2, 3) if one.takes(batch)] == takes
