@@ -5,7 +5,7 @@
     def test_my_backend_keeps_the_protocol(tmp_path):
         assert check_backend(MyBackend(), "model.onnx", folder=tmp_path) == []
 
-A backend of your own, its entry point included, is described in docs/backends.md.
+A backend of your own, its entry point included, is described in docs/write-a-backend.md.
 """
 
 from __future__ import annotations
@@ -218,10 +218,8 @@ def _check_candidate(
             problems.append(f"the Session computes in {session.precision}")
         if session.device.partition(":")[0] != "cpu":
             problems.append(f"asked for device cpu, the Session runs on {session.device}")
-        try:
-            json.dumps(session.details)
-        except TypeError as error:
-            problems.append(f"the Session's details are no plain JSON values: {error}")
+        if not _is_json(session.details):
+            problems.append("the Session's details are no plain JSON values")
         takes = [b for b in BATCHES if candidate.takes(b) and (candidate.shape != "static" or b in job.batches)]
         for batch in takes:
             _check_run(session, _batch(images, 0, batch), 4 + len(forms.model.class_names), problems)
@@ -271,6 +269,13 @@ def _check_answers(session: Session, images: Images, takes: Sequence[int], probl
     with ThreadPoolExecutor(2) as pool:
         if not all(pool.map(stream, (0, 1))):
             problems.append("two threads at once get outputs of each other's images")
+
+
+def _is_json(value: object) -> bool:
+    try:
+        return bool(json.dumps(value))
+    except (TypeError, ValueError):
+        return False
 
 
 def _batch(images: Images, first: int, batch: int) -> Images:

@@ -52,7 +52,7 @@ class ModelReader:
         timeout_s: float | None,
     ) -> None:
         check_file(path)
-        self._ask = p.Describe(path=str(path.absolute()), imgsz=imgsz, trust=trust)
+        self._ask = p.Describe(path=str(path), imgsz=imgsz, trust=trust)
         self._log, self._work, self._threads, self._timeout_s = log, work, threads, timeout_s
         self._worker: Worker | None = None
         self._files: dict[tuple[int | None, int], p.OnnxFile] = {}
