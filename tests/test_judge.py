@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,7 +16,7 @@ REFERENCE = "a/fp32/dyn"
 
 def trial(name: str, delta: tuple[float, float, float] | None = None, size: int = 10, **fields) -> Trial:
     accuracy = Accuracy(
-        images=9, boxes=9, detections=9, precision=0.9, recall=0.9, map50=0.9, confidence=0.4, per_class=(), coco={},
+        images=250, boxes=9, detections=9, precision=0.9, recall=0.9, map50=0.9, confidence=0.4, per_class=(), coco={},
         map50_95=0.6 + (delta[0] if delta else 0),
     )  # fmt: skip
     return Trial(
@@ -114,3 +115,16 @@ def test_the_order_of_candidates_changes_no_verdict():
         found = judge(order, REFERENCE, timings, Requirements())
         results.add(tuple(sorted((v.key, v.verdict, v.tied_with) for v in found)))
     assert len(results) == 1
+
+
+def test_a_handful_of_images_decides_nothing():
+    few = trial("b", FINE)
+    few = msgspec.structs.replace(few, accuracy=msgspec.structs.replace(few.accuracy, images=9))
+    assert verdicts([trial("a"), few], dict(a=10, b=5))["b"].verdict == "undecided"
+
+
+def test_a_percentile_that_the_samples_cannot_tell_meets_no_budget():
+    """160 samples say nothing about the slowest one in a hundred: doubt is never a win."""
+    trials = [trial("a"), trial("b", FINE)]
+    assert verdicts(trials, dict(a=10, b=5), latency_budget_ms=50, percentile=99)["b"].verdict == "accepted"
+    assert verdicts(trials, dict(a=10, b=5), latency_budget_ms=50, percentile=95)["b"].verdict == "recommended"

@@ -38,6 +38,8 @@ def bake(settings: Settings, out: Path, observer: Observer | None = None, *, res
             else:
                 folder.discard()  # after a mistyped name, the same --out must do
             raise
+        except BrokenPipeError:
+            raise
         except OSError as error:  # a full disk shows up anywhere
             _leave_readable(folder)
             where = error.filename or folder.path

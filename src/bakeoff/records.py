@@ -207,6 +207,8 @@ class Trial(Record, frozen=True, kw_only=True):
     peak_memory_bytes: int | None = None
     accuracy: Accuracy | None = None
     map_delta: Delta | None = None
+    precision_delta: Delta | None = None
+    recall_delta: Delta | None = None
     warm_up: tuple[WarmUp, ...] = ()
     not_measured: dict[str, str] = {}  # Workload -> why its cell is empty
     built_only: str | None = None  # why an Artifact can't run on this host

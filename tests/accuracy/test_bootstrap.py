@@ -23,19 +23,27 @@ def test_a_weighted_map_equals_scoring_the_images_repeated(seed):
     labels, found = random_set(seed, images=12)
     truth, table, geometries = as_tables(labels, found)
     weights = bootstrap.image_weights(12, seed, resamples=4)
-    fast = bootstrap.map_samples(truth, evaluate(truth, table, geometries).rankings, weights)
+    fast = bootstrap.resample(truth, evaluate(truth, table, geometries), weights)
     for b in range(4):
         drawn = np.repeat(np.arange(12), weights[:, b].astype(int))
         parts = [np.concatenate((np.full((int((found[:, 0] == i).sum()), 1), n), found[found[:, 0] == i, 1:]), 1)
                  for n, i in enumerate(drawn)]  # fmt: skip
-        slow = evaluate(*as_tables([labels[i] for i in drawn], np.concatenate(parts))).accuracy.map50_95
-        assert fast[b] == pytest.approx(slow, abs=1e-9)
+        slow = evaluate(*as_tables([labels[i] for i in drawn], np.concatenate(parts))).accuracy
+        assert fast.map50_95[b] == pytest.approx(slow.map50_95, abs=1e-9)
+
+
+def test_on_a_large_set_the_grid_gives_precision_and_recall_themselves():
+    truth, table, geometries = as_tables(*random_set(11, images=1500))
+    evaluation = evaluate(truth, table, geometries)
+    once = bootstrap.resample(truth, evaluation, np.ones((1500, 1)))
+    assert once.precision[0] == pytest.approx(evaluation.accuracy.precision, abs=0.005)
+    assert once.recall[0] == pytest.approx(evaluation.accuracy.recall, abs=0.005)
 
 
 def test_identical_detections_differ_by_exactly_nothing():
     truth, table, geometries = as_tables(*random_set(1))
-    samples = bootstrap.map_samples(truth, evaluate(truth, table, geometries).rankings, bootstrap.image_weights(30, 0))
-    delta = bootstrap.delta(0.0, samples, samples)
+    samples = bootstrap.resample(truth, evaluate(truth, table, geometries), bootstrap.image_weights(30, 0))
+    delta = bootstrap.delta(0.0, samples.map50_95, samples.map50_95)
     assert (delta.low, delta.high) == (0, 0)
 
 
@@ -45,12 +53,11 @@ def test_a_detector_that_loses_boxes_is_told_from_the_whole_one():
     worse = DetectionTable(**{name: getattr(table, name)[keep] for name in ("image", "xyxy", "scores", "classes")})
     weights = bootstrap.image_weights(120, 0)
     whole, less = evaluate(truth, table, geometries), evaluate(truth, worse, geometries)
-    delta = bootstrap.delta(
-        less.accuracy.map50_95 - whole.accuracy.map50_95,
-        bootstrap.map_samples(truth, whole.rankings, weights),
-        bootstrap.map_samples(truth, less.rankings, weights),
-    )
+    one, other = bootstrap.resample(truth, whole, weights), bootstrap.resample(truth, less, weights)
+    delta = bootstrap.delta(less.accuracy.map50_95 - whole.accuracy.map50_95, one.map50_95, other.map50_95)
     assert delta.low < delta.value < delta.high < 0
+    recall = bootstrap.delta(less.accuracy.recall - whole.accuracy.recall, one.recall, other.recall)
+    assert recall.low < recall.value < recall.high, "each at its own best F1: wide, as that point wanders"
 
 
 def test_truth_counts_boxes_of_each_class_under_weights():

@@ -51,6 +51,21 @@ def test_a_split_may_be_a_text_list_or_several_folders(tmp_path):
     assert len(yolo.read_dataset(write(tmp_path, "val: [a, b]\nnames: [x]\n")).validation) == 2
 
 
+def test_one_folder_too_many_upwards_is_forgiven_as_ultralytics_does(tmp_path):
+    image(tmp_path / "set" / "valid" / "images" / "1.png")
+    path = tmp_path / "set" / "data.yaml"
+    path.write_text("val: ../valid/images\nnames: [x]\n")
+    assert len(yolo.read_dataset(path).validation) == 1
+
+
+def test_a_path_relative_to_the_working_folder_is_found_too(tmp_path, monkeypatch):
+    image(tmp_path / "elsewhere" / "images" / "1.png")
+    (tmp_path / "yamls").mkdir()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "yamls" / "d.yaml").write_text("path: elsewhere\nval: images\nnames: [x]\n")
+    assert len(yolo.read_dataset(tmp_path / "yamls" / "d.yaml").validation) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -1,4 +1,4 @@
-"""How sure a difference in mAP is: a paired bootstrap over images.
+"""How sure a difference is in mAP, precision or recall: a paired bootstrap over images.
 
 Reference and Candidate are scored on the same resampled image sets, so what an image adds to both cancels. Images are
 resampled, never boxes: the boxes of one image are not independent. Percentile interval (Efron and Tibshirani, "An
@@ -7,13 +7,15 @@ Introduction to the Bootstrap", 1993, chapter 13).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from bakeoff.accuracy.average_precision import ClassRanking, average_precision
+from bakeoff.accuracy import best_f1
+from bakeoff.accuracy.average_precision import average_precision
 from bakeoff.accuracy.boxes import GroundTruth
+from bakeoff.accuracy.evaluate import Evaluation
 from bakeoff.records import Delta
 
 RESAMPLES = 1000
@@ -28,17 +30,29 @@ def image_weights(images: int, seed: int, resamples: int = RESAMPLES) -> Floats:
     return np.asarray(drawn.T, np.float64)
 
 
-def map_samples(truth: GroundTruth, rankings: Sequence[ClassRanking], weights: Floats) -> Floats:
-    """Return mAP50-95 (B,) under image weights (images, B), classes absent from a resample left out of its mean."""
-    parts = []
+@dataclass(frozen=True, kw_only=True)
+class Resampled:
+    """One Candidate's figures on every resampled image set, (resamples,) each."""
+
+    map50_95: Floats
+    precision: Floats
+    recall: Floats
+
+
+def resample(truth: GroundTruth, evaluation: Evaluation, weights: Floats) -> Resampled:
+    """Score a Candidate under image weights (images, B); classes absent from a resample are left out of its means."""
+    parts: list[tuple[Floats, Floats, Floats]] = []
     for start in range(0, weights.shape[1], CHUNK):
         some = weights[:, start : start + CHUNK]
-        ap = average_precision(rankings, truth.per_class(some), some, "ultralytics").mean(1)
+        boxes = truth.per_class(some)
+        ap = average_precision(evaluation.rankings, boxes, some, "ultralytics").mean(1)
         present = ~np.isnan(ap)
         count = present.sum(0)
         total = np.where(present, ap, 0).sum(0)
-        parts.append(np.divide(total, count, out=np.zeros_like(total), where=count > 0))
-    return np.concatenate(parts)
+        mean = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
+        parts.append((mean, *best_f1.samples(evaluation.histograms, boxes, some)))
+    joined = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+    return Resampled(map50_95=joined[0], precision=joined[1], recall=joined[2])
 
 
 def delta(value: float, reference: Floats, candidate: Floats) -> Delta:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bakeoff.accuracy import best_f1
 from bakeoff.accuracy.average_precision import ClassRanking, average_precision, rank
+from bakeoff.accuracy.best_f1 import ClassHistogram
 from bakeoff.accuracy.boxes import DetectionTable, GroundTruth
 from bakeoff.accuracy.matching import match
 from bakeoff.data.letterbox import Geometry
 from bakeoff.records import Accuracy, ClassMetrics
 
-GRID = 1000  # confidences at which precision, recall and F1 curves are read
-SMOOTHING = 0.1  # of the grid: the box filter over the mean F1 curve
 COCO_DETECTIONS = 100  # of a class in an image
 
 
@@ -25,6 +25,7 @@ class Evaluation:
 
     accuracy: Accuracy
     rankings: list[ClassRanking]
+    histograms: list[ClassHistogram]
 
 
 def evaluate(truth: GroundTruth, found: DetectionTable, geometries: Sequence[Geometry]) -> Evaluation:
@@ -46,7 +47,7 @@ def evaluate(truth: GroundTruth, found: DetectionTable, geometries: Sequence[Geo
     )
     ap = average_precision(rankings, boxes, every, "ultralytics")[..., 0]
     present = boxes[:, 0] > 0
-    precision, recall, confidence = _best_f1(found, correct[:, 0], boxes[:, 0])
+    precision, recall, confidence = best_f1.point(found.scores, found.classes, correct[:, 0], boxes[:, 0])
     per_class = tuple(
         ClassMetrics(
             name=name,
@@ -70,34 +71,10 @@ def evaluate(truth: GroundTruth, found: DetectionTable, geometries: Sequence[Geo
         per_class=per_class,
         coco=_coco(truth, found, geometries),
     )
-    return Evaluation(accuracy=accuracy, rankings=rankings)
-
-
-def _best_f1(
-    found: DetectionTable, correct: npt.NDArray[np.bool_], boxes: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
-    """Return precision and recall (classes,) at the confidence of best smoothed mean F1, and that confidence.
-
-    The curves are read on a grid of confidences by linear interpolation (Ultralytics, ap_per_class): below the
-    lowest score the last value holds; above the highest, recall is 0 and precision 1.
-    """
-    grid = np.linspace(0, 1, GRID)
-    precision, recall = np.zeros((len(boxes), GRID)), np.zeros((len(boxes), GRID))
-    for i in np.flatnonzero(boxes):
-        mine = np.flatnonzero(found.classes == i)
-        if not len(mine):
-            continue
-        mine = mine[np.argsort(-found.scores[mine], kind="stable")]
-        right = np.cumsum(correct[mine])
-        falling = -found.scores[mine]
-        recall[i] = np.interp(-grid, falling, right / boxes[i], left=0)
-        precision[i] = np.interp(-grid, falling, right / np.arange(1, len(mine) + 1), left=1)
-    total = precision + recall
-    f1 = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)[boxes > 0].mean(0)
-    half = round(GRID * SMOOTHING * 2) // 2 // 2
-    smooth = np.convolve(np.pad(f1, half, mode="edge"), np.full(2 * half + 1, 1 / (2 * half + 1)), mode="valid")
-    best = int(smooth.argmax())
-    return precision[:, best], recall[:, best], float(grid[best])
+    histograms = best_f1.histograms(
+        found.image, found.scores, found.classes, correct[:, 0], images=truth.images, class_count=len(boxes)
+    )
+    return Evaluation(accuracy=accuracy, rankings=rankings, histograms=histograms)
 
 
 def _coco(truth: GroundTruth, found: DetectionTable, geometries: Sequence[Geometry]) -> dict[str, float | None]:

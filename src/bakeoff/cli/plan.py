@@ -24,7 +24,12 @@ def command(as_json: bool, **values: Any) -> None:
 
     trials = planned(options.settings(values))
     rows = [
-        (trial.candidate.key, trial.candidate.label, "skipped" if trial.skip else "ready", trial.skip or "")
+        (
+            trial.candidate.key,
+            trial.candidate.label,
+            {"ok": "ready"}.get(trial.status, trial.status),
+            trial.skip or trial.built_only or "",
+        )
         for trial in trials
     ]
     if as_json:

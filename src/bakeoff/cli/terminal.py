@@ -148,7 +148,7 @@ def show(run: Run) -> None:
         drawn.add_row(*(escape(cell) for cell in cells), style=COLOURS.get(verdict))
     console.print(drawn)
     for row in run.rows:
-        if row["status"] in ("failed", "skipped"):
+        if row["status"] != "ok":
             console.print(escape(f"{row['candidate']}: {row['status']}: {row['reason']}"), soft_wrap=True)
     console.print()
     console.print(escape(run.answer.replace("**", "").replace("`", "")), soft_wrap=True)

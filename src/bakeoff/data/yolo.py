@@ -54,6 +54,8 @@ def read_dataset(path: Path) -> YoloDataset:
     if not document.get("val"):
         raise InputError(f"dataset {path} names no validation images: add 'val: FOLDER'")
     root = path.parent / str(document.get("path") or ".")
+    if not root.is_dir() and Path(str(document["path"])).is_dir():
+        root = Path(str(document["path"]))  # some write it relative to the folder that they work in
     if not root.is_dir():
         raise InputError(f"dataset {path}: its 'path', {root}, is no folder")
     validation = _images(path, root, "val", document["val"])
@@ -85,6 +87,8 @@ def _images(path: Path, root: Path, key: str, entry: object) -> list[Path]:
     found: list[Path] = []
     for item in entry if isinstance(entry, list) else [entry]:
         source = root / str(item)
+        if not source.exists() and str(item).startswith("../"):
+            source = root / str(item)[3:]  # Roboflow's exports go up one folder too many; Ultralytics forgives it too
         if source.is_dir():
             found += list_images(source)
         elif source.suffix == ".txt" and source.is_file():

@@ -22,7 +22,7 @@ from bakeoff.errors import InputError, one_line
 from bakeoff.models import check_imgsz, file_facts
 from bakeoff.records import Model
 
-ALLOWED_MODULES = ("torch.nn.modules.", "ultralytics.nn.modules.", "ultralytics.nn.tasks")
+ALLOWED_MODULES = ("torch.nn.modules.", "ultralytics.nn.modules.", "ultralytics.nn.tasks.")
 
 
 class UltralyticsFile:
@@ -177,7 +177,12 @@ def _stand_ins(path: Path, wanted: list[str]) -> list[tuple[Any, str]]:
             if (error.name or "").partition(".")[0] == "ultralytics" and "." not in (error.name or ""):
                 raise
             cls = None
-        if not (isinstance(cls, type) and issubclass(cls, torch.nn.Module) and cls.__module__ == module_name):
+        # by its own module too: what a listed module merely imported is not on the list
+        if not (
+            isinstance(cls, type)
+            and issubclass(cls, torch.nn.Module)
+            and f"{cls.__module__}.".startswith(ALLOWED_MODULES)
+        ):
             refused.append(full_name)
             continue
         allowed += [(_stand_in(cls), full_name), (cls, f"bakeoff.{secrets.token_hex(16)}")]

@@ -195,7 +195,7 @@ def _method(view: View) -> str:
     if run.timing:
         lines.append(
             f"Timing: {settings.frames} frames a stream in blocks of {run.timing['block']}, rounds shuffled over all "
-            f"Candidates, {run.timing.get('generations', 0)} generations of fresh processes, "
+            f"Candidates, {run.timing.get('generations', 'some')} generations of fresh processes, "
             f"{run.timing['threads']} threads each"
             f"{' (quick)' if settings.quick else ''}; {run.timing.get('seconds', 0):.0f} s"
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bakeoff.errors import StoreError
-from bakeoff.records import RunRecord, Trial, Verdict, Workload
+from bakeoff.records import Delta, RunRecord, Trial, Verdict, Workload
 from bakeoff.speed.samples import Latency, Timings, speedup, summarise
 from bakeoff.stats import Ratio
 from bakeoff.store import RunFolder
@@ -134,6 +134,7 @@ def columns(view: View) -> tuple[str, ...]:
         *(f"latency_{w}_ms" for w in more),
         *(f"frames_{w}_s" for w in ("1x2", *more)),
         *(f"frames_per_s_{w}" for w in (*FIXED_WORKLOADS, *more)),
+        *(f"{name}_delta{bound}" for name in ("precision", "recall") for bound in ("", "_low", "_high")),
         "coco_map50_95",
         "coco_map50",
         "coco_map75",
@@ -178,11 +179,11 @@ def row(view: View, line: Line) -> dict[str, Cell]:
             "val_map50_95": accuracy.map50_95,
             **{f"coco_{name}": value for name, value in accuracy.coco.items()},
         }
-    if accuracy is not None and line.key == view.run.reference:
-        cells |= {"map_delta": 0.0, "map_delta_low": 0.0, "map_delta_high": 0.0}
-    if trial.map_delta is not None:
-        delta = trial.map_delta
-        cells |= {"map_delta": delta.value, "map_delta_low": delta.low, "map_delta_high": delta.high}
+    none = Delta(value=0.0, low=0.0, high=0.0) if accuracy is not None and line.key == view.run.reference else None
+    deltas = {"map": trial.map_delta, "precision": trial.precision_delta, "recall": trial.recall_delta}
+    for name, delta in deltas.items():
+        if (shown := delta or none) is not None:
+            cells |= {f"{name}_delta": shown.value, f"{name}_delta_low": shown.low, f"{name}_delta_high": shown.high}
     for workload, latency in line.latencies.items():
         cells |= {
             f"latency_{workload}_ms": latency.median_ms,

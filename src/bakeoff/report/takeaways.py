@@ -13,7 +13,9 @@ def answer(view: View) -> str:
     run = view.run
     reference = view.reference
     if reference.trial.status != "ok":
-        return f"**No answer**: the reference, `{reference.key}`, failed ({reference.trial.reason})."
+        return (
+            f"**No answer**: the reference, `{reference.key}`, is {reference.trial.status} ({reference.trial.reason})."
+        )
     best = view.recommended
     if best is None:
         if not any(line.latencies for line in view.lines):

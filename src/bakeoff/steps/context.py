@@ -93,7 +93,7 @@ class Context:
     def reproduce(self, step: str, key: str) -> str:
         """Return the command that runs one step of one Candidate again."""
         settings = self.settings
-        command = {"convert": "convert", "time": "time"}.get(step, "verify")
+        command = step if step in ("convert", "time") else "verify" if settings.accuracy else "time"
         words = ["bakeoff", command, settings.model, "--to" if command == "convert" else "--only", key]
         plain = Settings(model=settings.model)
         names = [
@@ -106,7 +106,7 @@ class Context:
             "threads",
             "step_timeout_s",
         ]
-        names += {"convert": [], "verify": ["images"], "time": ["frames", "conf", "quick"]}[command]
+        names += {"convert": [], "verify": ["images"], "time": ["images", "frames", "conf", "quick"]}[command]
         for name in names:
             value = getattr(settings, name)
             if value != getattr(plain, name):

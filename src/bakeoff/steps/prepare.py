@@ -113,6 +113,9 @@ def plan_trials(context: Context, inputs: Inputs) -> None:
     """Probe the backends and lay out the Trials in the record."""
     settings, model = context.settings, context.run.model
     probed = probe_all(context.run.host, context.folder.logs, model)
+    for status, proposed in probed:
+        if status.cannot_run is not None and not proposed:
+            context.observer.say(f"backend {status.name} proposes nothing: {status.cannot_run}")
     candidates = [candidate for _, proposed in probed for candidate in proposed]
     reference = plan.reference_of(model, candidates)
     chosen = plan.select(candidates, reference, settings.only, settings.skip)

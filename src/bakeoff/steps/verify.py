@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 import numpy as np
 
@@ -11,7 +9,7 @@ from bakeoff.accuracy import bootstrap
 from bakeoff.accuracy.boxes import DetectionTable
 from bakeoff.accuracy.evaluate import Evaluation, evaluate
 from bakeoff.errors import InputError
-from bakeoff.records import Accuracy, Trial
+from bakeoff.records import Delta, Trial
 from bakeoff.steps.context import Context
 from bakeoff.steps.prepare import Inputs
 from bakeoff.worker import protocol as p
@@ -81,12 +79,11 @@ def _verify(context: Context, inputs: Inputs, trial: Trial, worker: Worker, resa
     )
     assert inputs.truth is not None
     evaluation = evaluate(inputs.truth, found, inputs.geometries)
-    delta = None
+    deltas = {}
     if key == context.run.reference:
         resampler.take_reference(evaluation)
     else:
-        value = evaluation.accuracy.map50_95 - resampler.reference_accuracy().map50_95
-        delta = bootstrap.delta(value, resampler.reference(), resampler.samples(evaluation))
+        deltas = resampler.deltas(evaluation)
     context.change_trial(
         key,
         session=loaded.facts,
@@ -94,7 +91,7 @@ def _verify(context: Context, inputs: Inputs, trial: Trial, worker: Worker, resa
         first_run_ms=chunks[0].first_run_ns * 1e-6,
         peak_memory_bytes=worker.peak_memory_bytes,
         accuracy=evaluation.accuracy,
-        map_delta=delta,
+        **deltas,
     )
 
 
@@ -127,38 +124,44 @@ def table(chunks: list[p.Detected]) -> DetectionTable:
     )
 
 
-@dataclass
 class _Resampler:
-    """The resampled mAPs of the reference, drawn once and shared by every comparison."""
+    """The resampled figures of the reference, drawn once and shared by every comparison."""
 
-    context: Context
-    inputs: Inputs
-    _weights: bootstrap.Floats | None = None
-    _evaluation: Evaluation | None = None
-    _reference: bootstrap.Floats | None = None
+    def __init__(self, context: Context, inputs: Inputs) -> None:
+        self._context, self._inputs = context, inputs
+        self._weights: bootstrap.Floats | None = None
+        self._reference: Evaluation | None = None
+        self._samples: bootstrap.Resampled | None = None
 
     def take_reference(self, evaluation: Evaluation) -> None:
-        self._evaluation = evaluation
+        self._reference = evaluation
 
-    def reference_accuracy(self) -> Accuracy:
-        return self._reference_evaluation().accuracy
+    def deltas(self, evaluation: Evaluation) -> dict[str, Delta]:
+        """Return a Candidate's differences to the reference, by their names in its Trial."""
+        reference = self._evaluate_reference()
+        if self._samples is None:
+            self._samples = self._resample(reference)
+        ours, theirs = self._resample(evaluation), self._samples
+        return {
+            f"{name}_delta": bootstrap.delta(
+                getattr(evaluation.accuracy, field) - getattr(reference.accuracy, field),
+                getattr(theirs, field),
+                getattr(ours, field),
+            )
+            for name, field in (("map", "map50_95"), ("precision", "precision"), ("recall", "recall"))
+        }
 
-    def samples(self, evaluation: Evaluation) -> bootstrap.Floats:
-        assert self.inputs.truth is not None
+    def _resample(self, evaluation: Evaluation) -> bootstrap.Resampled:
+        assert self._inputs.truth is not None
         if self._weights is None:
-            self._weights = bootstrap.image_weights(self.inputs.truth.images, self.context.settings.seed)
-        return bootstrap.map_samples(self.inputs.truth, evaluation.rankings, self._weights)
+            self._weights = bootstrap.image_weights(self._inputs.truth.images, self._context.settings.seed)
+        return bootstrap.resample(self._inputs.truth, evaluation, self._weights)
 
-    def reference(self) -> bootstrap.Floats:
-        if self._reference is None:
-            self._reference = self.samples(self._reference_evaluation())
-        return self._reference
-
-    def _reference_evaluation(self) -> Evaluation:
-        if self._evaluation is None:  # a resumed Run: its detections are in the samples
-            prefix = f"accuracy/{self.context.run.reference}/"
-            arrays = self.context.folder.samples(prefix)
+    def _evaluate_reference(self) -> Evaluation:
+        if self._reference is None:  # a resumed Run: its detections are in the samples
+            prefix = f"accuracy/{self._context.run.reference}/"
+            arrays = self._context.folder.samples(prefix)
             found = DetectionTable(**{name: arrays[prefix + name] for name in ("image", "xyxy", "scores", "classes")})
-            assert self.inputs.truth is not None
-            self._evaluation = evaluate(self.inputs.truth, found, self.inputs.geometries)
-        return self._evaluation
+            assert self._inputs.truth is not None
+            self._reference = evaluate(self._inputs.truth, found, self._inputs.geometries)
+        return self._reference
