@@ -61,6 +61,20 @@ def test_the_margin_accepts_only_above_and_rejects_only_below(delta, verdict):
     assert margin_verdict(Delta(value=delta[0], low=delta[1], high=delta[2]), 0.01)[0] == verdict
 
 
+@pytest.mark.parametrize(
+    ("delta", "says"),
+    [
+        ((0.0, -0.02, 0.02), "about 1000 images"),  # half width twice the distance: four times the images
+        ((-0.02, -0.03, 0.0), "about 1000 images"),
+        ((-0.0101, -0.03, 0.01), "so close to the margin"),
+    ],
+)
+def test_undecided_says_about_how_many_images_would_decide(delta, says):
+    verdict, why = margin_verdict(Delta(value=delta[0], low=delta[1], high=delta[2]), 0.01, images=250)
+    assert verdict == "undecided"
+    assert says in why
+
+
 def test_the_fastest_accepted_candidate_is_recommended_not_the_fastest():
     found = verdicts([trial("a"), trial("b", FINE), trial("c", LOST), trial("d", UNSURE)], dict(a=10, b=5, c=1, d=2))
     assert [found[name].verdict for name in "abcd"] == ["reference", "recommended", "rejected", "undecided"]

@@ -120,6 +120,8 @@ def convert_one(settings: Settings, key: str, out: Path, observer: Observer | No
             probed = probe_all(context.run.host, folder.logs, context.run.model)
             candidates = [candidate for _, proposed in probed for candidate in proposed]
             candidate = plan.named(candidates, key)
+            if candidate.precision == "int8" and settings.data is not None:
+                prepare.check_calibration(context)
             (trial,) = plan.trials([candidate], [s for s, _ in probed], (), calibration=inputs.no_calibration)
             if trial.skip is not None:
                 raise InputError(f"{key} cannot be converted here: {trial.skip}")

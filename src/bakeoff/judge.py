@@ -6,6 +6,7 @@ mAP50-95 difference lies above -m, rejected when it lies below, undecided otherw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from bakeoff.errors import InputError
@@ -79,18 +80,34 @@ def _by_accuracy(trial: Trial, reference: str, requirements: Requirements) -> Ve
         return Verdict(key=key, verdict="")
     if trial.accuracy is not None and trial.accuracy.images < MIN_IMAGES:
         return Verdict(key=key, verdict="undecided", why=f"{trial.accuracy.images} images tell nothing")
-    verdict, why = margin_verdict(trial.map_delta, requirements.max_map_drop)
+    images = None if trial.accuracy is None else trial.accuracy.images
+    verdict, why = margin_verdict(trial.map_delta, requirements.max_map_drop, images)
     return Verdict(key=key, verdict=verdict, why=why)
 
 
-def margin_verdict(delta: Delta, margin: float) -> tuple[str, str]:
-    """Return accepted, rejected or undecided, and why."""
+def margin_verdict(delta: Delta, margin: float, images: int | None = None) -> tuple[str, str]:
+    """Return accepted, rejected or undecided, and why; undecided says about how many images would decide it."""
     shown = f"mAP50-95 {delta.value:+.4f} [{delta.low:+.4f}, {delta.high:+.4f}]"
     if delta.low > -margin:
         return "accepted", f"{shown}: loses less than {margin:g}"
     if delta.high < -margin:
         return "rejected", f"{shown}: loses more than {margin:g}"
-    return "undecided", f"{shown}: these images can't tell whether it loses more than {margin:g}"
+    why = f"{shown}: these images can't tell whether it loses more than {margin:g}"
+    if images is not None:
+        why += f"; {images_needed(delta, margin, images)}"
+    return "undecided", why
+
+
+def images_needed(delta: Delta, margin: float, images: int) -> str:
+    """Return about how many images would put the whole interval on one side of the margin, in words.
+
+    An interval shrinks with the square root of the number of images; the difference itself is taken as it stands.
+    """
+    distance = delta.value + margin
+    half = delta.value - delta.low if distance > 0 else delta.high - delta.value
+    if abs(distance) * 20 < half:
+        return f"it stands so close to the margin that {images * 100} images might not decide it"
+    return f"about {math.ceil(images * (half / distance) ** 2 / 10) * 10} images like these would decide it"
 
 
 def _in_budget(trial: Trial, timings: Timings, requirements: Requirements) -> bool:

@@ -164,9 +164,8 @@ def _no_gain(lines: list[Line]) -> str:
 
 
 def _undecided(lines: list[Line]) -> str:
-    open_ = sorted(line.key for line in lines if line.verdict.verdict == "undecided")
-    named = ", ".join(f"`{key}`" for key in open_)
-    return f"Undecided: {named}; these validation images can't tell whether the margin is kept." if open_ else ""
+    doubts = sorted((line.key, line.verdict.why) for line in lines if line.verdict.verdict == "undecided")
+    return "Undecided: " + "; ".join(f"`{key}`: {why}" for key, why in doubts) + "." if doubts else ""
 
 
 def times(ratio: Ratio) -> str:

@@ -79,6 +79,10 @@ class StreamPool:
                 thread.submit(run.stream, predictor.predict, own)
                 for thread, predictor, own in zip(self._threads, self._predictors, batches, strict=True)
             ]
+            errors = [error for future in futures if (error := future.exception()) is not None]
+            # the others then stop at the barrier with an error of their own, which says nothing
+            for error in sorted(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError)):
+                raise error
             rows = [future.result() for future in futures]
         table = np.array([row for row, _ in rows], np.int64).reshape(streams, count, 3)
         return BlockSamples(

@@ -123,7 +123,7 @@ def plan_trials(context: Context, inputs: Inputs) -> None:
         chosen, [status for status, _ in probed], settings.workloads, calibration=inputs.no_calibration
     )
     if any(trial.candidate.precision == "int8" and trial.skip is None for trial in trials):
-        calibration.check_disjoint(_calibration_pool(context), inputs.validation)
+        check_calibration(context)
     context.change(backends=tuple(status for status, _ in probed), reference=reference.key, trials=tuple(trials))
 
 
@@ -204,6 +204,17 @@ def draw_calibration(context: Context, inputs: Inputs) -> None:
     inputs.calibration = calibration.draw(pool, settings.calibration_images, settings.seed)
     if not pool:
         inputs.no_calibration = "INT8 needs calibration images; give --data with a 'train' split, or --calibration DIR"
+
+
+def check_calibration(context: Context) -> None:
+    """Refuse calibration images that are validation images too, of all that the dataset has.
+
+    Raises:
+        InputError: naming them.
+    """
+    if context.settings.data is not None:
+        validation = yolo.read_dataset(Path(context.settings.data)).validation
+        calibration.check_disjoint(_calibration_pool(context), validation)
 
 
 def check_names(model: Model, dataset: yolo.YoloDataset) -> None:
