@@ -53,7 +53,7 @@ def _accuracy(view: View, line: Line) -> list[str]:
     if accuracy is None:
         return ["", "", "", "", ""]
     figures = [accuracy.precision, accuracy.recall, accuracy.map50, accuracy.map50_95]
-    shown = "" if delta is None else f"{delta.value:+.4f} [{delta.low:+.4f}, {delta.high:+.4f}]"
+    shown = "" if delta is None else "{} [{}, {}]".format(*map(_signed, (delta.value, delta.low, delta.high)))
     return [*(f"{value:.3f}" for value in figures), shown]
 
 
@@ -217,6 +217,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = 
 
 def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 4) + 0.0:+.4f}"  # never -0.0000
 
 
 def _plain(text: str) -> str:
