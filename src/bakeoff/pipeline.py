@@ -35,15 +35,19 @@ class Pipeline:
         self._canvases = np.full((batch, imgsz, imgsz, 3), GREY, np.uint8)
         self._images = np.zeros((batch, 3, imgsz, imgsz), np.float32)
         self._normalise = Normaliser(imgsz)
+        self._sizes: list[tuple[int, ...] | None] = [None] * batch  # of the frames that the buffers hold
 
     def predict(self, frames: Sequence[Frame]) -> tuple[list[Detections], Times]:
         """Predict one batch of BGR frames (h, w, 3); boxes come back in pixels of each frame, clipped to it."""
         clock = self._clock
         start = clock()
         geometries = []
-        for frame, canvas, image in zip(frames, self._canvases, self._images, strict=True):
-            geometries.append(letterbox(frame, canvas))
-            self._normalise(canvas, image)
+        for i, (frame, canvas, image) in enumerate(zip(frames, self._canvases, self._images, strict=True)):
+            same = frame.shape == self._sizes[i]  # as from one camera: the grey around it stands already
+            geometry = letterbox(frame, canvas, padding=not same)
+            self._normalise(canvas, image, geometry.rows if same else slice(None))
+            self._sizes[i] = frame.shape
+            geometries.append(geometry)
         ready = clock()
         outputs = self._session.run(self._images)
         ran = clock()
@@ -57,5 +61,6 @@ class Pipeline:
 
     def raw(self, canvas: Frame) -> Outputs:
         """Return the raw outputs for one canvas (imgsz, imgsz, 3), for accuracy; batch 1 only."""
+        self._sizes[0] = None
         self._normalise(canvas, self._images[0])
         return self._session.run(self._images)

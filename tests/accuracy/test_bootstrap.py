@@ -10,11 +10,14 @@ from tests.accuracy.test_evaluate import as_tables, random_set
 
 
 def test_weights_draw_as_many_images_as_there_are_and_repeat_with_the_seed():
-    weights = bootstrap.image_weights(40, seed=3, resamples=50)
-    assert weights.shape == (40, 50)
-    assert (weights.sum(0) == 40).all()
-    assert (weights == bootstrap.image_weights(40, seed=3, resamples=50)).all()
-    assert (weights != bootstrap.image_weights(40, seed=4, resamples=50)).any()
+    def drawn(seed):
+        return np.concatenate(list(bootstrap.image_weights(40, seed=seed, resamples=120)), axis=1)
+
+    assert drawn(3).shape == (40, 120)
+    assert (drawn(3).sum(0) == 40).all()
+    assert (drawn(3) == drawn(3)).all()
+    assert (drawn(3) != drawn(4)).any()
+    assert drawn(3).mean(1) == pytest.approx(np.ones(40), abs=0.4)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -22,8 +25,8 @@ def test_a_weighted_map_equals_scoring_the_images_repeated(seed):
     """No re-matching: the map of a resample is that of a dataset in which its images really stand repeatedly."""
     labels, found = random_set(seed, images=12)
     truth, table, geometries = as_tables(labels, found)
-    weights = bootstrap.image_weights(12, seed, resamples=4)
-    fast = bootstrap.resample(truth, evaluate(truth, table, geometries), weights)
+    (weights,) = bootstrap.image_weights(12, seed, resamples=4)
+    fast = bootstrap.resample(truth, evaluate(truth, table, geometries), [weights])
     for b in range(4):
         drawn = np.repeat(np.arange(12), weights[:, b].astype(int))
         parts = [np.concatenate((np.full((int((found[:, 0] == i).sum()), 1), n), found[found[:, 0] == i, 1:]), 1)
@@ -35,7 +38,7 @@ def test_a_weighted_map_equals_scoring_the_images_repeated(seed):
 def test_on_a_large_set_the_grid_gives_precision_and_recall_themselves():
     truth, table, geometries = as_tables(*random_set(11, images=1500))
     evaluation = evaluate(truth, table, geometries)
-    once = bootstrap.resample(truth, evaluation, np.ones((1500, 1)))
+    once = bootstrap.resample(truth, evaluation, [np.ones((1500, 1))])
     assert once.precision[0] == pytest.approx(evaluation.accuracy.precision, abs=0.005)
     assert once.recall[0] == pytest.approx(evaluation.accuracy.recall, abs=0.005)
 
@@ -51,9 +54,8 @@ def test_a_detector_that_loses_boxes_is_told_from_the_whole_one():
     truth, table, geometries = as_tables(*random_set(2, images=120))
     keep = np.random.default_rng(0).uniform(size=len(table)) < 0.7
     worse = DetectionTable(**{name: getattr(table, name)[keep] for name in ("image", "xyxy", "scores", "classes")})
-    weights = bootstrap.image_weights(120, 0)
     whole, less = evaluate(truth, table, geometries), evaluate(truth, worse, geometries)
-    one, other = bootstrap.resample(truth, whole, weights), bootstrap.resample(truth, less, weights)
+    one, other = (bootstrap.resample(truth, e, bootstrap.image_weights(120, 0)) for e in (whole, less))
     delta = bootstrap.delta(less.accuracy.map50_95 - whole.accuracy.map50_95, one.map50_95, other.map50_95)
     assert delta.low < delta.value < delta.high < 0
     recall = bootstrap.delta(less.accuracy.recall - whole.accuracy.recall, one.recall, other.recall)

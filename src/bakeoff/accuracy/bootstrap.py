@@ -7,6 +7,7 @@ Introduction to the Bootstrap", 1993, chapter 13).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,15 +20,21 @@ from bakeoff.accuracy.evaluate import Evaluation
 from bakeoff.records import Delta
 
 RESAMPLES = 1000
-CHUNK = 250  # resamples in memory at once
+CHUNK = 50  # resamples in memory at once
 Floats = npt.NDArray[np.float64]
 
 
-def image_weights(images: int, seed: int, resamples: int = RESAMPLES) -> Floats:
-    """Return how often each image is drawn into each resampled set: (images, resamples); columns sum to `images`."""
+def image_weights(images: int, seed: int, resamples: int = RESAMPLES) -> Iterator[Floats]:
+    """Yield how often each image is drawn into each resampled set, (images, 50) at a time; columns sum to `images`.
+
+    The same for a seed, so that every Candidate is scored on the same sets; thousands of images never stand in memory
+    for all sets at once.
+    """
     rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(images, np.full(images, 1 / images), size=resamples)
-    return np.asarray(drawn.T, np.float64)
+    for start in range(0, resamples, CHUNK):
+        size = min(CHUNK, resamples - start)
+        drawn = rng.integers(0, images, (size, images))
+        yield np.stack([np.bincount(one, minlength=images) for one in drawn], axis=1).astype(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +46,10 @@ class Resampled:
     recall: Floats
 
 
-def resample(truth: GroundTruth, evaluation: Evaluation, weights: Floats) -> Resampled:
+def resample(truth: GroundTruth, evaluation: Evaluation, weights: Iterable[Floats]) -> Resampled:
     """Score a Candidate under image weights (images, B); classes absent from a resample are left out of its means."""
     parts: list[tuple[Floats, Floats, Floats]] = []
-    for start in range(0, weights.shape[1], CHUNK):
-        some = weights[:, start : start + CHUNK]
+    for some in weights:
         boxes = truth.per_class(some)
         ap = average_precision(evaluation.rankings, boxes, some, "ultralytics").mean(1)
         present = ~np.isnan(ap)

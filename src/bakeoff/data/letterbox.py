@@ -37,6 +37,11 @@ class Geometry:
             frame_wh=frame_wh, resized_wh=(width, height), left_top=((imgsz - width) // 2, (imgsz - height) // 2)
         )
 
+    @property
+    def rows(self) -> slice:
+        """The canvas rows that the frame touches; above and below them all is grey."""
+        return slice(self.left_top[1], self.left_top[1] + self.resized_wh[1])
+
     def to_canvas(self, xywhn: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Turn normalised centre boxes (n, 4) into corner boxes (n, 4) in canvas pixels."""
         scale = np.array(self.resized_wh, np.float32)
@@ -54,13 +59,16 @@ class Geometry:
         return np.asarray(np.clip(boxes, 0, limit), np.float32)
 
 
-def letterbox(frame: Frame, canvas: Frame) -> Geometry:
-    """Draw a BGR frame (h, w, 3) onto a canvas (imgsz, imgsz, 3), in place, padding included."""
+def letterbox(frame: Frame, canvas: Frame, *, padding: bool = True) -> Geometry:
+    """Draw a BGR frame (h, w, 3) onto a canvas (imgsz, imgsz, 3), in place.
+
+    Without `padding` the grey around the frame is left as it is: right where the last frame had the same size.
+    """
     height, width = frame.shape[:2]
     imgsz = canvas.shape[0]
     geometry = Geometry.of((width, height), imgsz)
     (new_w, new_h), (left, top) = geometry.resized_wh, geometry.left_top
-    if (left, top) != (0, 0) or (new_w, new_h) != (imgsz, imgsz):
+    if padding and (new_w, new_h) != (imgsz, imgsz):
         canvas[:top], canvas[top + new_h :] = GREY, GREY
         canvas[top : top + new_h, :left], canvas[top : top + new_h, left + new_w :] = GREY, GREY
     inside = canvas[top : top + new_h, left : left + new_w]
@@ -80,8 +88,9 @@ class Normaliser:
     def __init__(self, imgsz: int) -> None:
         self._planes = list(np.empty((3, imgsz, imgsz), np.uint8))
 
-    def __call__(self, canvas: Frame, tensor: npt.NDArray[np.float32]) -> None:
-        """Write a canvas (s, s, 3) of uint8 into a tensor (3, s, s) of float32 in 0..1, in place."""
-        cv2.split(canvas, self._planes)
-        for channel, plane in enumerate(self._planes):
-            cv2.LUT(plane, _UNIT, dst=tensor[2 - channel])
+    def __call__(self, canvas: Frame, tensor: npt.NDArray[np.float32], rows: slice = slice(None)) -> None:
+        """Write a canvas (s, s, 3) of uint8, or some `rows` of it, into a tensor (3, s, s) of float32 in 0..1."""
+        planes = [plane[rows] for plane in self._planes]
+        cv2.split(canvas[rows], planes)
+        for channel, plane in enumerate(planes):
+            cv2.LUT(plane, _UNIT, dst=tensor[2 - channel, rows])

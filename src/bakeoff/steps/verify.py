@@ -129,7 +129,6 @@ class _Resampler:
 
     def __init__(self, context: Context, inputs: Inputs) -> None:
         self._context, self._inputs = context, inputs
-        self._weights: bootstrap.Floats | None = None
         self._reference: Evaluation | None = None
         self._samples: bootstrap.Resampled | None = None
 
@@ -153,9 +152,8 @@ class _Resampler:
 
     def _resample(self, evaluation: Evaluation) -> bootstrap.Resampled:
         assert self._inputs.truth is not None
-        if self._weights is None:
-            self._weights = bootstrap.image_weights(self._inputs.truth.images, self._context.settings.seed)
-        return bootstrap.resample(self._inputs.truth, evaluation, self._weights)
+        weights = bootstrap.image_weights(self._inputs.truth.images, self._context.settings.seed)
+        return bootstrap.resample(self._inputs.truth, evaluation, weights)
 
     def _evaluate_reference(self) -> Evaluation:
         if self._reference is None:  # a resumed Run: its detections are in the samples
