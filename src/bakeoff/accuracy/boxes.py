@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bakeoff.data.letterbox import Geometry
 from bakeoff.data.yolo import Labels
+from bakeoff.models.tasks.detection import Detections
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,17 @@ class GroundTruth:
             frame_xyxy=np.concatenate(frame),
         )
 
+    @classmethod
+    def stored(cls, arrays: Mapping[str, npt.NDArray[Any]], images: int, class_names: tuple[str, ...]) -> GroundTruth:
+        """Return what `arrays` put into a Run's samples."""
+        fields = {name: arrays[f"truth/{name}"] for name in ("image", "classes", "canvas_xyxy", "frame_xyxy")}
+        return cls(images=images, class_names=class_names, **fields)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the boxes by their names in a Run's samples."""
+        names = ("image", "classes", "canvas_xyxy", "frame_xyxy")
+        return {f"truth/{name}": getattr(self, name) for name in names}
+
     def per_class(self, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Count boxes of each class under image weights (images, B): (classes, B)."""
         table = np.zeros((len(self.class_names), self.images))
@@ -60,6 +73,21 @@ class DetectionTable:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    @classmethod
+    def of(cls, detections: Sequence[Detections]) -> DetectionTable:
+        """Join the detections of images in order."""
+        counts = [len(one) for one in detections]
+        return cls(
+            image=np.repeat(np.arange(len(counts), dtype=np.int32), counts),
+            xyxy=np.concatenate([np.zeros((0, 4), np.float32), *(one.xyxy for one in detections)]),
+            scores=np.concatenate([np.zeros(0, np.float32), *(one.scores for one in detections)]),
+            classes=np.concatenate([np.zeros(0, np.int32), *(one.classes for one in detections)]),
+        )
+
+    def stored(self, key: str) -> dict[str, npt.NDArray[Any]]:
+        """Return the detections by their names in a Run's samples."""
+        return {f"accuracy/{key}/{name}": getattr(self, name) for name in ("image", "xyxy", "scores", "classes")}
 
     def in_frames(self, geometries: Sequence[Geometry]) -> npt.NDArray[np.float64]:
         """Return the boxes (n, 4) as delivered: in frame pixels, clipped."""

@@ -187,10 +187,7 @@ def read_dataset(context: Context, inputs: Inputs) -> None:
     context.folder.put(
         "truth",
         {
-            "truth/image": truth.image,
-            "truth/classes": truth.classes,
-            "truth/canvas_xyxy": truth.canvas_xyxy,
-            "truth/frame_xyxy": truth.frame_xyxy,
+            **truth.arrays(),
             "images/frame_wh": np.array(index.frame_wh, np.int32),
             "images/names": np.array([str(path) for path in inputs.validation]),
         },

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-import numpy as np
 
 from bakeoff.accuracy import bootstrap
 from bakeoff.accuracy.boxes import DetectionTable
-from bakeoff.accuracy.evaluate import Evaluation, evaluate
-from bakeoff.errors import InputError
+from bakeoff.accuracy.evaluate import evaluate
+from bakeoff.errors import InputError, StoreError
 from bakeoff.records import Delta, Trial
 from bakeoff.steps.context import Context
 from bakeoff.steps.prepare import Inputs
@@ -16,6 +15,7 @@ from bakeoff.worker import protocol as p
 from bakeoff.worker.parent import ChildError, Worker
 
 CHUNK = 16  # images a request
+METRICS = {"map": "map50_95", "precision": "precision", "recall": "recall"}  # a Trial's deltas, and of what
 
 
 def verify_all(context: Context, inputs: Inputs) -> None:
@@ -23,13 +23,13 @@ def verify_all(context: Context, inputs: Inputs) -> None:
     todo = [trial for trial in context.run.trials if trial.status == "ok" and trial.accuracy is None]
     if todo:
         context.observer.stage("verifying", len(todo) * len(inputs.validation))
-    resampler = _Resampler(context, inputs)
+    reference = _Reference(context, inputs)
     for trial in todo:
         key = trial.candidate.key
         context.observer.advance(0, key)
         try:
             with context.worker(key) as worker:
-                _verify(context, inputs, trial, worker, resampler)
+                _verify(context, inputs, trial, worker, reference)
         except ChildError as error:
             context.fail(key, getattr(error, "step", "verify"), error)
             if key == context.run.reference:
@@ -62,36 +62,37 @@ def load(context: Context, trial: Trial, worker: Worker) -> p.Loaded:
         raise
 
 
-def _verify(context: Context, inputs: Inputs, trial: Trial, worker: Worker, resampler: _Resampler) -> None:
+def _verify(context: Context, inputs: Inputs, trial: Trial, worker: Worker, reference: _Reference) -> None:
     key = trial.candidate.key
     loaded = load(context, trial, worker)
+    cache = str(context.frames.absolute())
     chunks: list[p.Detected] = []
     images = len(inputs.validation)
     for start in range(0, images, CHUNK):
         stop = min(start + CHUNK, images)
-        chunks.append(worker.ask(p.Detect(cache=str(context.frames.absolute()), start=start, stop=stop), p.Detected))
+        chunks.append(worker.ask(p.Detect(cache=cache, start=start, stop=stop), p.Detected))
         context.observer.advance(stop - start, key)
     check_health(chunks, worker)
-    found = table(chunks)
-    context.folder.put(
-        f"accuracy-{trial.candidate.slug}",
-        {f"accuracy/{key}/{name}": getattr(found, name) for name in ("image", "xyxy", "scores", "classes")},
+    peak_memory_bytes = worker.peak_memory_bytes  # of loading and predicting; evaluation is no part of it
+    request = p.Evaluate(
+        cache=cache,
+        run=str(context.folder.path.absolute()),
+        candidate=key,
+        class_names=context.run.model.class_names,
+        seed=context.settings.seed,
     )
-    assert inputs.truth is not None
-    evaluation = evaluate(inputs.truth, found, inputs.geometries)
-    deltas = {}
-    if key == context.run.reference:
-        resampler.take_reference(evaluation)
-    else:
-        deltas = resampler.deltas(evaluation)
+    try:
+        evaluated = worker.ask(request, p.Evaluated)
+    except InputError as error:  # a disk that is full concerns them all
+        raise StoreError(str(error)) from error
     context.change_trial(
         key,
         session=loaded.facts,
         load_s=loaded.seconds,
         first_run_ms=chunks[0].first_run_ns * 1e-6,
-        peak_memory_bytes=worker.peak_memory_bytes,
-        accuracy=evaluation.accuracy,
-        **deltas,
+        peak_memory_bytes=peak_memory_bytes,
+        accuracy=evaluated.accuracy,
+        **reference.deltas(key, evaluated),
     )
 
 
@@ -113,53 +114,37 @@ def check_health(chunks: list[p.Detected], worker: Worker) -> None:
         )
 
 
-def table(chunks: list[p.Detected]) -> DetectionTable:
-    """Join the chunks' detections."""
-    counts = np.concatenate([chunk.counts.get() for chunk in chunks])
-    return DetectionTable(
-        image=np.repeat(np.arange(len(counts), dtype=np.int32), counts),
-        xyxy=np.concatenate([chunk.xyxy.get() for chunk in chunks]),
-        scores=np.concatenate([chunk.scores.get() for chunk in chunks]),
-        classes=np.concatenate([chunk.classes.get() for chunk in chunks]),
-    )
-
-
-class _Resampler:
-    """The resampled figures of the reference, drawn once and shared by every comparison."""
+class _Reference:
+    """The reference's figures on every resampled image set, which all others are compared with."""
 
     def __init__(self, context: Context, inputs: Inputs) -> None:
         self._context, self._inputs = context, inputs
-        self._reference: Evaluation | None = None
-        self._samples: bootstrap.Resampled | None = None
+        self._samples: dict[str, bootstrap.Floats] = {}
 
-    def take_reference(self, evaluation: Evaluation) -> None:
-        self._reference = evaluation
-
-    def deltas(self, evaluation: Evaluation) -> dict[str, Delta]:
-        """Return a Candidate's differences to the reference, by their names in its Trial."""
-        reference = self._evaluate_reference()
-        if self._samples is None:
-            self._samples = self._resample(reference)
-        ours, theirs = self._resample(evaluation), self._samples
+    def deltas(self, key: str, evaluated: p.Evaluated) -> dict[str, Delta]:
+        """Return a Candidate's differences to the reference, by their names in its Trial; none for itself."""
+        samples = {name: getattr(evaluated, name).get() for name in METRICS.values()}
+        if key == self._context.run.reference:
+            self._samples = samples
+            return {}
+        accuracy = self._context.run.trial(self._context.run.reference).accuracy
+        assert accuracy is not None
+        known = self._samples = self._samples or self._resample()
         return {
             f"{name}_delta": bootstrap.delta(
-                getattr(evaluation.accuracy, field) - getattr(reference.accuracy, field),
-                getattr(theirs, field),
-                getattr(ours, field),
+                getattr(evaluated.accuracy, field) - getattr(accuracy, field), known[field], samples[field]
             )
-            for name, field in (("map", "map50_95"), ("precision", "precision"), ("recall", "recall"))
+            for name, field in METRICS.items()
         }
 
-    def _resample(self, evaluation: Evaluation) -> bootstrap.Resampled:
-        assert self._inputs.truth is not None
-        weights = bootstrap.image_weights(self._inputs.truth.images, self._context.settings.seed)
-        return bootstrap.resample(self._inputs.truth, evaluation, weights)
-
-    def _evaluate_reference(self) -> Evaluation:
-        if self._reference is None:  # a resumed Run: its detections are in the samples
-            prefix = f"accuracy/{self._context.run.reference}/"
-            arrays = self._context.folder.samples(prefix)
-            found = DetectionTable(**{name: arrays[prefix + name] for name in ("image", "xyxy", "scores", "classes")})
-            assert self._inputs.truth is not None
-            self._reference = evaluate(self._inputs.truth, found, self._inputs.geometries)
-        return self._reference
+    def _resample(self) -> dict[str, bootstrap.Floats]:
+        """Score the reference's stored detections again: a resumed Run measures nothing twice."""
+        truth, run = self._inputs.truth, self._context.run
+        assert truth is not None
+        prefix = f"accuracy/{run.reference}/"
+        arrays = self._context.folder.samples(prefix)
+        found = DetectionTable(**{name.removeprefix(prefix): array for name, array in arrays.items()})
+        evaluation = evaluate(truth, found, self._inputs.geometries)
+        weights = bootstrap.image_weights(truth.images, self._context.settings.seed)
+        resampled = bootstrap.resample(truth, evaluation, weights)
+        return {name: getattr(resampled, name) for name in METRICS.values()}

@@ -15,7 +15,7 @@ from bakeoff import models, registry
 from bakeoff.backend import ConvertJob, Images, LoadJob, Session
 from bakeoff.data.calibration import tensors
 from bakeoff.data.frames import FrameCache
-from bakeoff.models.tasks.detection import SCORED, decode, timed
+from bakeoff.models.tasks.detection import SCORED, Detections, decode, timed
 from bakeoff.pipeline import Pipeline
 from bakeoff.records import Artifact, Model, SessionFacts
 from bakeoff.speed.streams import StreamPool, warm_up
@@ -79,6 +79,7 @@ class Child:
         self._cache: FrameCache | None = None
         self._scorer: Pipeline | None = None
         self._pools: dict[str, StreamPool] = {}
+        self._found: list[Detections] = []
 
     def handle(self, request: p.Request) -> object:
         """Do what is asked; the answer's type belongs to the request's."""
@@ -88,6 +89,7 @@ class Child:
             p.Convert: self._convert,
             p.Load: self._load,
             p.Detect: self._detect,
+            p.Evaluate: self._evaluate,
             p.WarmUpFor: self._warm_up,
             p.Block: self._block,
         }
@@ -157,7 +159,7 @@ class Child:
         if self._scorer is None:
             self._scorer = Pipeline(session, model.imgsz, 1, SCORED, time.perf_counter_ns)
         canvas = np.empty((model.imgsz, model.imgsz, 3), np.uint8)
-        found, first_run_ns = [], 0
+        first_run_ns = 0
         low, high, nan = np.inf, -np.inf, set()
         for i in range(request.start, request.stop):
             cache.read_canvas(i, canvas)
@@ -165,7 +167,7 @@ class Child:
             outputs = self._scorer.raw(canvas)
             first_run_ns = first_run_ns or time.perf_counter_ns() - start
             head = _head(outputs, model)
-            found.append(decode(head, SCORED))
+            self._found.append(decode(head, SCORED))
             scores_low, scores_high = float(head[4:].min()), float(head[4:].max())
             if not np.isfinite(scores_low + scores_high):
                 nan.add("output 0, scores")
@@ -173,14 +175,32 @@ class Child:
                 nan.add("output 0, boxes")
             low, high = min(low, scores_low), max(high, scores_high)
         return p.Detected(
-            counts=p.Array.of(np.array([len(one) for one in found], np.int32)),
-            xyxy=p.Array.of(np.concatenate([np.zeros((0, 4), np.float32), *(one.xyxy for one in found)])),
-            scores=p.Array.of(np.concatenate([np.zeros(0, np.float32), *(one.scores for one in found)])),
-            classes=p.Array.of(np.concatenate([np.zeros(0, np.int32), *(one.classes for one in found)])),
             first_run_ns=first_run_ns,
             score_low=low,
             score_high=high,
             nan_outputs=tuple(sorted(nan)),
+        )
+
+    def _evaluate(self, request: p.Evaluate) -> p.Evaluated:
+        """Score here, not in the parent: a validation set's detections and their resampling take 100 MB and more."""
+        from bakeoff.accuracy import bootstrap  # SciPy's weight is none of a Session's peak memory
+        from bakeoff.accuracy.boxes import DetectionTable, GroundTruth
+        from bakeoff.accuracy.evaluate import evaluate
+        from bakeoff.store import RunFolder
+
+        folder = RunFolder(Path(request.run))
+        cache = self._frames(request.cache)
+        geometries = [cache.geometry(i) for i in range(cache.index.images)]
+        truth = GroundTruth.stored(folder.samples("truth/"), cache.index.images, request.class_names)
+        found = DetectionTable.of(self._found)
+        folder.put(f"accuracy-{request.candidate.replace('/', '-')}", found.stored(request.candidate))
+        evaluation = evaluate(truth, found, geometries)
+        resampled = bootstrap.resample(truth, evaluation, bootstrap.image_weights(truth.images, request.seed))
+        return p.Evaluated(
+            accuracy=evaluation.accuracy,
+            map50_95=p.Array.of(resampled.map50_95),
+            precision=p.Array.of(resampled.precision),
+            recall=p.Array.of(resampled.recall),
         )
 
     def _pool(self, request: p.WarmUpFor | p.Block) -> StreamPool:

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bakeoff.records import Artifact, BackendStatus, Candidate, Host, Model, SessionFacts, Workload
+from bakeoff.records import Accuracy, Artifact, BackendStatus, Candidate, Host, Model, SessionFacts, Workload
 
 LIMIT = 1 << 30  # bytes of one message; more is rubbish
 _LENGTH = struct.Struct(">Q")
@@ -118,6 +118,16 @@ class Detect(Message, frozen=True, kw_only=True):
     stop: int
 
 
+class Evaluate(Message, frozen=True, kw_only=True):
+    """Score all that was detected since loading, and keep the detections in the Run's folder."""
+
+    cache: str
+    run: str  # the Run's folder: its samples hold the truth, and get the detections
+    candidate: str
+    class_names: tuple[str, ...]
+    seed: int
+
+
 class WarmUpFor(Message, frozen=True, kw_only=True):
     """Run a Workload until it gets no faster."""
 
@@ -136,7 +146,7 @@ class Block(Message, frozen=True, kw_only=True):
     count: int
 
 
-Request = Probe | Describe | Export | Convert | Load | Detect | WarmUpFor | Block
+Request = Probe | Describe | Export | Convert | Load | Detect | Evaluate | WarmUpFor | Block
 
 
 # --- what the answers hold
@@ -166,16 +176,21 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Detected(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer to `Detect`: detections of several images, in canvas pixels, and the health of the raw outputs."""
+    """Answer to `Detect`: the health of the raw outputs on these images. The detections stay with the child."""
 
-    counts: Array  # (images,) int32
-    xyxy: Array
-    scores: Array
-    classes: Array
     first_run_ns: int
     score_low: float  # over all class scores of these images
     score_high: float
     nan_outputs: tuple[str, ...]  # e.g. "output 0, boxes"
+
+
+class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to `Evaluate`: the figures, and the same on every resampled image set (resamples,)."""
+
+    accuracy: Accuracy
+    map50_95: Array
+    precision: Array
+    recall: Array
 
 
 class Warmed(msgspec.Struct, frozen=True, kw_only=True):
