@@ -194,6 +194,7 @@ def _begin(
             host=host.describe(),
             model=reader.describe(),
         )
+        observer.advance()
         folder.save(run)
         return Context(folder, run, observer)
     run = folder.load()
@@ -202,6 +203,7 @@ def _begin(
         if name not in ("command", "step_timeout_s") and old != new:
             raise InputError(f"{folder.path} was begun with {name} = {old}, not {new}; resume with the same options")
     model: Model = reader.describe()
+    observer.advance()
     if model.sha256 != run.model.sha256:
         raise InputError(f"{settings.model} changed since the Run in {folder.path} began; begin a new one")
     return Context(folder, msgspec.structs.replace(run, settings=settings), observer)
