@@ -63,12 +63,6 @@ class Ours:
         pre, run, post = (one.get()[0] * 1e-6 for one in (answer.pre_ns, answer.run_ns, answer.post_ns))
         return np.stack((pre + run + post, pre, run, post), 1).tolist()
 
-    def boxes(self, images: int) -> list[int]:
-        """Return how many detections above the confidence each frame has, for a check that both sides find them."""
-        found = self._worker.ask(p.Detect(cache=self._folder, start=0, stop=images), p.Detected)
-        image = np.repeat(np.arange(images), found.counts.get())
-        return np.bincount(image[found.scores.get() > CONFIDENCE], minlength=images).tolist()
-
     def close(self) -> None:
         """End the process."""
         self._worker.close()
@@ -135,7 +129,6 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Samples], dict[str, 
                 n = min(8, options.frames)
                 facts[runtime] = {
                     "ours": mine.facts.details,
-                    "boxes_ours": mine.boxes(n),
                     "boxes_theirs": other.counts[:n],
                     "theirs_torch_threads": other.torch_threads,
                 }

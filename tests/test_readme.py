@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,18 @@ def test_every_row_of_the_first_table_stands_in_the_committed_report():
     for row in shown:
         theirs = iter(measured[row[0]])
         assert all(cell in theirs for cell in row), f"{row} is no part, in order, of {measured[row[0]]}"
+
+
+def test_the_ratios_to_ultralytics_are_those_of_the_committed_benchmarks():
+    results = ROOT / "benchmarks" / "results"
+    ratios = json.loads((results / "predict_frame.json").read_text())["figures"]
+    text = (ROOT / "README.md").read_text()
+    for what in ("pre + post", "end to end"):
+        for figure in ratios:
+            if figure["figure"].endswith(what):
+                shown = f"{float(figure['measured'].split()[0]):.2f}"
+                assert shown in text, f"{figure['figure']}: {shown}"
+    assert json.loads((results / "verify_four.json").read_text())["figures"][0]["measured"] in text
 
 
 def test_no_placeholder_is_left():
