@@ -77,7 +77,7 @@ def _verify(context: Context, inputs: Inputs, trial: Trial, worker: Worker, refe
     request = p.Evaluate(
         cache=cache,
         run=str(context.folder.path.absolute()),
-        candidate=key,
+        candidate=trial.candidate,
         class_names=context.run.model.class_names,
         seed=context.settings.seed,
     )

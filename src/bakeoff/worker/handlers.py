@@ -193,7 +193,7 @@ class Child:
         geometries = [cache.geometry(i) for i in range(cache.index.images)]
         truth = GroundTruth.stored(folder.samples("truth/"), cache.index.images, request.class_names)
         found = DetectionTable.of(self._found)
-        folder.put(f"accuracy-{request.candidate.replace('/', '-')}", found.stored(request.candidate))
+        folder.put(f"accuracy-{request.candidate.slug}", found.stored(request.candidate.key))
         evaluation = evaluate(truth, found, geometries)
         resampled = bootstrap.resample(truth, evaluation, bootstrap.image_weights(truth.images, request.seed))
         return p.Evaluated(

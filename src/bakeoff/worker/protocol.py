@@ -123,7 +123,7 @@ class Evaluate(Message, frozen=True, kw_only=True):
 
     cache: str
     run: str  # the Run's folder: its samples hold the truth, and get the detections
-    candidate: str
+    candidate: Candidate
     class_names: tuple[str, ...]
     seed: int
 
