@@ -63,3 +63,35 @@ def test_a_copied_image_is_an_overlap_whatever_its_name(tmp_path, images):
     with pytest.raises(InputError, match=r"other-name\.png = .*2\.png"):
         calibration.check_disjoint([images[0], copy], [images[1], images[2]])
     calibration.check_disjoint([images[0]], [images[1], images[2]])
+
+
+def test_a_copy_in_another_folder_is_found_and_one_with_a_changed_byte_is_not(tmp_path, images):
+    copy = tmp_path / "train" / "deep" / "another.png"
+    copy.parent.mkdir(parents=True)
+    content = bytearray(images[2].read_bytes())
+    copy.write_bytes(content)
+    with pytest.raises(InputError, match=r"1 calibration images are validation images too: .*another\.png = .*2\.png"):
+        calibration.check_disjoint([copy], images)
+    content[-20] ^= 1
+    copy.write_bytes(content)
+    calibration.check_disjoint([copy], images)
+
+
+@pytest.mark.parametrize(("copies", "more"), [(20, ""), (23, " and 3 more")])
+def test_a_leak_names_twenty_files_and_counts_the_rest(tmp_path, images, copies, more):
+    pool = [tmp_path / f"copy{i}.png" for i in range(copies)]
+    for path in pool:
+        path.write_bytes(images[0].read_bytes())
+    with pytest.raises(InputError) as caught:
+        calibration.check_disjoint(pool, images)
+    text = str(caught.value)
+    assert text.startswith(f"{copies} calibration images are validation images too: ")
+    assert text.count(" = ") == 20
+    assert text.endswith(f"{images[0]}{more}; give other images with --calibration DIR")
+
+
+def test_several_unreadable_images_tell_the_first_cause(tmp_path, images):
+    (tmp_path / "phone.heic").write_bytes(b"any")
+    images[1].write_bytes(b"")
+    with pytest.raises(InputError, match=r"2 of 5 images .*; the first: image .*1\.png cannot be decoded"):
+        frames.build(tmp_path / "cache", [*images, tmp_path / "phone.heic"], 64, timed_frames=1)

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bakeoff.data.labels import Labels
 from bakeoff.data.letterbox import Geometry
-from bakeoff.data.yolo import Labels
 from bakeoff.models.tasks.detection import Detections
 
 
 @dataclass(frozen=True, kw_only=True)
+class Regions:
+    """Where finding is neither right nor wrong: image index (n,), class (n,), corner boxes (n, 4) in frame pixels."""
+
+    image: npt.NDArray[np.int32]
+    classes: npt.NDArray[np.int32]
+    frame_xyxy: npt.NDArray[np.float64]
+
+    @classmethod
+    def none(cls) -> Regions:
+        """Return no region."""
+        return cls(image=np.zeros(0, np.int32), classes=np.zeros(0, np.int32), frame_xyxy=np.zeros((0, 4)))
+
+
+@dataclass(frozen=True, kw_only=True)
 class GroundTruth:
-    """All true boxes: image index (n,), class (n,), corner boxes (n, 4) in canvas pixels and in frame pixels."""
+    """All true boxes: image index (n,), class (n,), corner boxes (n, 4) in canvas pixels and in frame pixels.
+
+    Ignore regions stand apart: they are no boxes to be found, and only COCO's figures know them.
+    """
 
     images: int
     class_names: tuple[str, ...]
@@ -24,6 +41,7 @@ class GroundTruth:
     classes: npt.NDArray[np.int32]
     canvas_xyxy: npt.NDArray[np.float32]
     frame_xyxy: npt.NDArray[np.float64]
+    ignore: Regions = field(default_factory=Regions.none)
 
     @classmethod
     def of(cls, labels: Sequence[Labels], geometries: Sequence[Geometry], names: tuple[str, ...]) -> GroundTruth:
@@ -35,25 +53,34 @@ class GroundTruth:
             half = xywh[:, 2:] / 2
             frame.append(np.concatenate((xywh[:, :2] - half, xywh[:, :2] + half), 1))
         counts = [len(one.classes) for one in labels]
+        image = np.repeat(np.arange(len(labels), dtype=np.int32), counts)
+        classes = np.concatenate([np.zeros(0, np.int32), *(one.classes for one in labels)])
+        frame_xyxy = np.concatenate(frame)
+        true = np.concatenate([np.zeros(0, bool), *(one.true for one in labels)])
         return cls(
             images=len(labels),
             class_names=names,
-            image=np.repeat(np.arange(len(labels), dtype=np.int32), counts),
-            classes=np.concatenate([np.zeros(0, np.int32), *(one.classes for one in labels)]),
-            canvas_xyxy=np.concatenate(canvas),
-            frame_xyxy=np.concatenate(frame),
+            image=image[true],
+            classes=classes[true],
+            canvas_xyxy=np.concatenate(canvas)[true],
+            frame_xyxy=frame_xyxy[true],
+            ignore=Regions(image=image[~true], classes=classes[~true], frame_xyxy=frame_xyxy[~true]),
         )
 
     @classmethod
     def stored(cls, arrays: Mapping[str, npt.NDArray[Any]], images: int, class_names: tuple[str, ...]) -> GroundTruth:
-        """Return what `arrays` put into a Run's samples."""
+        """Return what `arrays` put into a Run's samples; one of before ignore regions has none."""
         fields = {name: arrays[f"truth/{name}"] for name in ("image", "classes", "canvas_xyxy", "frame_xyxy")}
-        return cls(images=images, class_names=class_names, **fields)
+        ignore = Regions.none()
+        if "truth/ignore/image" in arrays:
+            ignore = Regions(**{name: arrays[f"truth/ignore/{name}"] for name in ("image", "classes", "frame_xyxy")})
+        return cls(images=images, class_names=class_names, ignore=ignore, **fields)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the boxes by their names in a Run's samples."""
         names = ("image", "classes", "canvas_xyxy", "frame_xyxy")
-        return {f"truth/{name}": getattr(self, name) for name in names}
+        ignore = {f"truth/ignore/{name}": getattr(self.ignore, name) for name in ("image", "classes", "frame_xyxy")}
+        return {**{f"truth/{name}": getattr(self, name) for name in names}, **ignore}
 
     def per_class(self, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Count boxes of each class under image weights (images, B): (classes, B)."""
@@ -88,6 +115,31 @@ class DetectionTable:
     def stored(self, key: str) -> dict[str, npt.NDArray[Any]]:
         """Return the detections by their names in a Run's samples."""
         return {f"accuracy/{key}/{name}": getattr(self, name) for name in ("image", "xyxy", "scores", "classes")}
+
+    @classmethod
+    def read(cls, arrays: Mapping[str, npt.NDArray[Any]], key: str) -> DetectionTable:
+        """Return what `stored` put into a Run's samples."""
+        return cls(**{name: arrays[f"accuracy/{key}/{name}"] for name in ("image", "xyxy", "scores", "classes")})
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> DetectionTable:
+        """Return some of the detections, by a mask (n,)."""
+        return DetectionTable(
+            image=self.image[keep], xyxy=self.xyxy[keep], scores=self.scores[keep], classes=self.classes[keep]
+        )
+
+    def above(self, confidence: float) -> DetectionTable:
+        """Return the detections that score more than a confidence, as a deployed detector delivers them."""
+        return self.where(self.scores > confidence)
+
+    def one_label(self) -> DetectionTable:
+        """Return each box once, with its best class: multi-label decoding repeats a box for every class it may be."""
+        order = np.lexsort((np.arange(len(self)), *self.xyxy.T, self.image))
+        image, xyxy = self.image[order], self.xyxy[order]
+        first = np.ones(len(self), bool)
+        first[1:] = (image[1:] != image[:-1]) | (xyxy[1:] != xyxy[:-1]).any(1)
+        keep = np.zeros(len(self), bool)
+        keep[order[first]] = True
+        return self.where(keep)
 
     def in_frames(self, geometries: Sequence[Geometry]) -> npt.NDArray[np.float64]:
         """Return the boxes (n, 4) as delivered: in frame pixels, clipped."""

@@ -13,6 +13,8 @@ from bakeoff.data.images import content_hash, decode
 from bakeoff.data.letterbox import Normaliser, letterbox
 from bakeoff.errors import InputError
 
+NAMED = 20  # files that an error names, of any number
+
 
 def check_disjoint(pool: Sequence[Path], validation: Sequence[Path]) -> None:
     """Refuse a pool that shares an image with validation, by content.
@@ -29,9 +31,10 @@ def check_disjoint(pool: Sequence[Path], validation: Sequence[Path]) -> None:
     hashes = {content_hash(path): path for size in {_bytes(p) for p in suspects} for path in by_size[size]}
     shared = [(path, hashes[digest]) for path in suspects if (digest := content_hash(path)) in hashes]
     if shared:
-        named = ", ".join(f"{ours} = {theirs}" for ours, theirs in shared[:5]) + (", …" if len(shared) > 5 else "")
+        named = ", ".join(f"{ours} = {theirs}" for ours, theirs in shared[:NAMED])
+        more = f" and {len(shared) - NAMED} more" if len(shared) > NAMED else ""
         raise InputError(
-            f"{len(shared)} calibration images are validation images too: {named}; "
+            f"{len(shared)} calibration images are validation images too: {named}{more}; "
             "give other images with --calibration DIR"
         )
 

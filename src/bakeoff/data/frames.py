@@ -106,7 +106,10 @@ def build(
         if len(broken) == 1:
             raise broken[0][1]
         names = ", ".join(str(images[i]) for i, _ in broken[:5]) + (", …" if len(broken) > 5 else "")
-        raise InputError(f"{len(broken)} of {len(images)} images cannot be read: {names}; repair or remove them")
+        raise InputError(
+            f"{len(broken)} of {len(images)} images cannot be read: {names}; repair or remove them; "
+            f"the first: {broken[0][1]}"
+        )
     kept = 0
     while kept in offsets:  # the frames for timing are the first ones, without a gap
         kept += 1

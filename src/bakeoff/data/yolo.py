@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 
 from bakeoff.data.images import is_image, list_images
+from bakeoff.data.labels import Labels, first_of_each
 from bakeoff.errors import InputError, one_line
 
 TOLERANCE = 0.01  # how far a normalised coordinate may lie outside 0..1: Ultralytics' own allowance
@@ -19,21 +19,21 @@ TOLERANCE = 0.01  # how far a normalised coordinate may lie outside 0..1: Ultral
 
 @dataclass(frozen=True, kw_only=True)
 class YoloDataset:
-    """A dataset's names and image files; the labels are read by `read_labels`."""
+    """A yaml's names and image files; a `bakeoff.data.dataset.DatasetFiles`."""
 
     path: Path
     class_names: tuple[str, ...]
     validation: tuple[Path, ...]
     training: tuple[Path, ...]
 
+    def labels(self, image: Path) -> Labels:
+        """Read an image's label file; see `read_labels`."""
+        return read_labels(image, self.class_names)
 
-@dataclass(frozen=True, kw_only=True)
-class Labels:
-    """One image's ground truth: classes (n,), normalised centre boxes (n, 4)."""
-
-    classes: npt.NDArray[np.int32]
-    xywhn: npt.NDArray[np.float32]
-    duplicates: int = 0
+    @property
+    def labels_from(self) -> str:
+        """Where labels are expected."""
+        return f"files such as {label_path(self.validation[0])}"
 
 
 def read_dataset(path: Path) -> YoloDataset:
@@ -131,15 +131,11 @@ def read_labels(image: Path, class_names: tuple[str, ...]) -> Labels:
         text = ""
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"labels {path} cannot be read: {one_line(error, 120)}") from error
-    rows: dict[tuple[float, ...], None] = {}
-    count = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            rows[_box(f"{path}, line {number}", line, class_names)] = None
-            count += 1
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    rows = [_box(f"{path}, line {number}", line, class_names) for number, line in lines]
     # Ultralytics sorts rows only where it drops duplicates; the order of boxes never changes a figure
-    table = np.array(list(rows), np.float32).reshape(-1, 5)
-    return Labels(classes=table[:, 0].astype(np.int32), xywhn=table[:, 1:], duplicates=count - len(rows))
+    table = first_of_each(np.array(rows, np.float32).reshape(-1, 5))
+    return Labels(classes=table[:, 0].astype(np.int32), xywhn=table[:, 1:], duplicates=len(rows) - len(table))
 
 
 def _box(where: str, line: str, class_names: tuple[str, ...]) -> tuple[float, ...]:
@@ -153,11 +149,11 @@ def _box(where: str, line: str, class_names: tuple[str, ...]) -> tuple[float, ..
     index, points = values[0], values[1:]
     if index != int(index) or not 0 <= index < len(class_names):
         raise InputError(f"{where}: class {values[0]:g} is not one of the dataset's {len(class_names)} classes")
-    if min(points) < -TOLERANCE or max(points) > 1 + TOLERANCE:
-        raise InputError(f"{where}: {shown!r} is not normalised to 0..1")
     if len(points) > 4:
         xs, ys = points[0::2], points[1::2]
         points = [(min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2, max(xs) - min(xs), max(ys) - min(ys)]
-    elif min(points[2:]) < 0:
+    if min(points) < -TOLERANCE or max(points) > 1 + TOLERANCE:
+        raise InputError(f"{where}: {shown!r} is not normalised to 0..1")
+    if min(points[2:]) < 0:
         raise InputError(f"{where}: {shown!r} has a negative width or height")
     return (index, *points)
