@@ -8,7 +8,17 @@ import pytest
 
 from bakeoff.errors import InputError
 from bakeoff.judge import judge, margin_verdict
-from bakeoff.records import Accuracy, Artifact, ArtifactFile, Candidate, Delta, Failure, Requirements, Trial
+from bakeoff.records import (
+    Accuracy,
+    Artifact,
+    ArtifactFile,
+    Candidate,
+    Estimate,
+    Failure,
+    OperatingPoint,
+    Requirements,
+    Trial,
+)
 from bakeoff.speed.samples import WorkloadSamples
 
 REFERENCE = "a/fp32/dyn"
@@ -22,7 +32,7 @@ def trial(name: str, delta: tuple[float, float, float] | None = None, size: int 
     return Trial(
         candidate=Candidate(backend=name, precision="fp32", shape="dyn"),
         accuracy=accuracy,
-        map_delta=None if delta is None else Delta(value=delta[0], low=delta[1], high=delta[2]),
+        map_delta=None if delta is None else Estimate(value=delta[0], low=delta[1], high=delta[2]),
         artifact=Artifact(folder="", files=(ArtifactFile(path="x", sha256="", size_bytes=size),)),
         **fields,
     )
@@ -58,7 +68,7 @@ FINE, LOST, UNSURE = (0.0, -0.002, 0.002), (-0.1, -0.12, -0.08), (-0.01, -0.03, 
     ],
 )
 def test_the_margin_accepts_only_above_and_rejects_only_below(delta, verdict):
-    assert margin_verdict(Delta(value=delta[0], low=delta[1], high=delta[2]), 0.01)[0] == verdict
+    assert margin_verdict("mAP50-95", Estimate(value=delta[0], low=delta[1], high=delta[2]), 0.01)[0] == verdict
 
 
 @pytest.mark.parametrize(
@@ -70,7 +80,7 @@ def test_the_margin_accepts_only_above_and_rejects_only_below(delta, verdict):
     ],
 )
 def test_undecided_says_about_how_many_images_would_decide(delta, says):
-    verdict, why = margin_verdict(Delta(value=delta[0], low=delta[1], high=delta[2]), 0.01, images=250)
+    verdict, why = margin_verdict("mAP50-95", Estimate(value=delta[0], low=delta[1], high=delta[2]), 0.01, images=250)
     assert verdict == "undecided"
     assert says in why
 
@@ -142,3 +152,35 @@ def test_a_percentile_that_the_samples_cannot_tell_meets_no_budget():
     trials = [trial("a"), trial("b", FINE)]
     assert verdicts(trials, dict(a=10, b=5), latency_budget_ms=50, percentile=99)["b"].verdict == "accepted"
     assert verdicts(trials, dict(a=10, b=5), latency_budget_ms=50, percentile=95)["b"].verdict == "recommended"
+
+
+def point(*recall_delta: float) -> OperatingPoint:
+    some = Estimate(value=0.9, low=0.88, high=0.92)
+    return OperatingPoint(
+        confidence=0.4, given=False, precision=some, recall=some, f1=some, false_alarms_per_image=some,
+        misses_per_image=some,
+        deltas={"recall": Estimate(**dict(zip(("value", "low", "high"), recall_delta, strict=True)))},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("map_delta", "recall_delta", "verdict"),
+    [
+        (FINE, (0.0, -0.01, 0.01), "accepted"),
+        (FINE, (-0.1, -0.12, -0.08), "rejected"),
+        (FINE, (-0.02, -0.04, 0.0), "undecided"),
+        (LOST, (0.0, -0.01, 0.01), "rejected"),
+        (UNSURE, (-0.1, -0.12, -0.08), "rejected"),
+        (UNSURE, (0.0, -0.01, 0.01), "undecided"),
+    ],
+)
+def test_every_margin_asked_for_must_be_shown_to_be_kept(map_delta, recall_delta, verdict):
+    trials = [trial("a"), trial("b", map_delta, operating_point=point(*recall_delta))]
+    _, other = judge(trials, REFERENCE, {}, Requirements(max_recall_drop=0.02))
+    assert other.verdict == verdict
+    assert "recall at confidence 0.400" in other.why
+
+
+def test_recall_decides_nothing_unless_its_margin_is_given():
+    trials = [trial("a"), trial("b", FINE, operating_point=point(-0.1, -0.12, -0.08))]
+    assert judge(trials, REFERENCE, {}, Requirements())[1].verdict == "accepted"

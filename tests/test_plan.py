@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from bakeoff import plan
@@ -82,3 +83,26 @@ def test_a_batch_that_a_shape_cannot_take_is_noted():
 def test_a_shape_takes_the_batches_that_it_says(shape, takes):
     one = Candidate(backend="x", precision="fp32", shape=shape)
     assert [batch for batch in (1, 2, 3) if one.takes(batch)] == takes
+
+
+def test_candidates_on_request_run_only_where_a_pattern_means_them_alone():
+    entropy = msgspec.structs.replace(candidate("onnxruntime/int8/static/entropy"), on_request=True)
+    mixed = msgspec.structs.replace(candidate("openvino/int8+fp32/dyn"), on_request=True)
+    every = [*ALL, candidate("onnxruntime/int8/static"), entropy, mixed]
+
+    def keys(only=(), skip=()):
+        return [c.key for c in plan.select(every, ALL[0], only, skip)][1:]
+
+    assert keys() == [*KEYS[1:], "onnxruntime/int8/static"]
+    assert keys(only=["onnxruntime/int8*"]) == ["onnxruntime/int8/static"]
+    assert keys(only=["onnxruntime/int8/static/*"]) == ["onnxruntime/int8/static/entropy"]
+    assert keys(only=["*int8+fp32*", KEYS[3]]) == [KEYS[3], "openvino/int8+fp32/dyn"]
+    assert keys(only=["*+*"], skip=["openvino*"]) == []
+
+
+def test_a_mixed_candidate_is_skipped_where_accuracy_is_not_judged():
+    mixed = candidate("openvino/int8+fp32/dyn")
+    (trial,) = plan.trials([mixed], READY, (), calibration=None, judged=False)
+    assert "decided by accuracy" in trial.reason
+    (trial,) = plan.trials([mixed], READY, (), calibration="no images")
+    assert trial.reason == "no images"

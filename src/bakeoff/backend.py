@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bakeoff.records import Artifact, Candidate, Host, Model
+from bakeoff.records import Artifact, Candidate, Host, Model, Recipe
 
 Images = npt.NDArray[np.float32]  # (batch, 3, imgsz, imgsz), RGB, 0..1
 Outputs = Sequence[npt.NDArray[np.float32]]  # raw network outputs; the first is the head's
@@ -82,6 +82,7 @@ class ConvertJob:
     folder: Path  # empty; all that is written here deploys
     batches: tuple[int, ...]  # the batch sizes that the Workloads use
     calibration: Calibration | None = None  # there for INT8 candidates
+    recipe: Recipe | None = None  # there for mixed ones (`int8+fp32`): which layers stay in float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +160,27 @@ class BaseSession:
         return None
 
 
-_PART = re.compile(r"[a-z0-9][a-z0-9._-]*")
+class Emulator(Protocol):
+    """A Session that can also compute its own quantised graph in float, to be held against."""
+
+    def emulate(self, images: Images) -> Outputs:
+        """Return the outputs of the same graph, every quantised operation computed in float."""
+        ...
+
+    def saturates(self) -> bool | None:
+        """Whether a convolution of large 8-bit values comes out wrong in this runtime on this CPU; `None`: unknown."""
+        ...
+
+
+class Ranker(Protocol):
+    """A Backend that can rank layers by the error that quantising each alone brings in."""
+
+    def rank(self, job: ConvertJob) -> Recipe:
+        """Return the ranking for the job's Model and calibration images, with no layer kept in float yet."""
+        ...
+
+
+_PART = re.compile(r"[a-z0-9][a-z0-9+._-]*")
 _SHAPE = re.compile(r"static|dyn|b[1-9][0-9]*|d[1-9][0-9]*-[1-9][0-9]*")
 
 
@@ -175,7 +196,7 @@ def check_candidates(name: str, candidates: Sequence[Candidate]) -> None:
         if candidate.backend != name:
             raise ValueError(f"backend {name!r} proposes {key!r}, whose backend is another")
         if not all(_PART.fullmatch(part) for part in (name, candidate.precision, *candidate.options)):
-            raise ValueError(f"Candidate {key!r}: each part of a key needs lower-case letters, digits, '.', '_' or '-'")
+            raise ValueError(f"Candidate {key!r}: each part of a key needs lower-case letters, digits and '+._-' alone")
         if not _SHAPE.fullmatch(candidate.shape):
             raise ValueError(f"Candidate {key!r}: shape {candidate.shape!r} is not static, dyn, bN or dMIN-MAX")
         if key in seen:

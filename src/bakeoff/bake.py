@@ -10,13 +10,15 @@ import msgspec
 
 from bakeoff import host, judge, plan, report
 from bakeoff.errors import BakeoffError, InputError, StoreError, WorkerError
-from bakeoff.records import Artifact, Model, RunRecord, Settings, Trial, Verdict
-from bakeoff.steps import convert, prepare, time, verify
+from bakeoff.records import MIXED, Artifact, Candidate, Model, Recipe, RunRecord, Settings, Trial, Verdict
+from bakeoff.steps import convert, draws, prepare, repair, time, verify
 from bakeoff.steps.context import Context, Observer, Silent
 from bakeoff.steps.probe import probe_all
-from bakeoff.store import RunFolder
+from bakeoff.store import VERSION, RunFolder
 from bakeoff.version import __version__
 from bakeoff.worker.parent import ChildError
+
+ON_REQUEST = "runs where --only matches it, or to repair a rejected INT8 Candidate"
 
 
 def bake(settings: Settings, out: Path, observer: Observer | None = None, *, resume: bool = False) -> Path:
@@ -59,6 +61,8 @@ def _steps(context: Context, inputs: prepare.Inputs) -> None:
     convert.convert_all(context, inputs)
     if settings.accuracy and reference_ok(context.run):
         verify.verify_all(context, inputs)
+        repair.repair_all(context, inputs)
+        draws.draw_all(context, inputs)
     if settings.speed and reference_ok(context.run):
         time.time_all(context)
     context.change(verdicts=tuple(judged(context.run, context.folder)), finished=_now())
@@ -84,7 +88,7 @@ def succeeded(run: RunRecord) -> bool:
 
 
 def planned(settings: Settings) -> list[Trial]:
-    """Return the Trials that a Run would begin with, without running them.
+    """Return the Trials that a Run would begin with, without running them, and those that it makes on request.
 
     Raises:
         InputError: bad input, or a pattern that matches nothing.
@@ -98,11 +102,14 @@ def planned(settings: Settings) -> list[Trial]:
             if settings.data is not None or settings.calibration is not None:
                 prepare.draw_calibration(context, inputs)
             prepare.plan_trials(context, inputs)
-            return list(context.run.trials)
+            offered = () if settings.only else context.run.offered
+            return [*context.run.trials, *(Trial(candidate=candidate, skip=ON_REQUEST) for candidate in offered)]
 
 
-def convert_one(settings: Settings, key: str, out: Path, observer: Observer | None = None) -> Artifact:
-    """Convert the Model for one Candidate into the folder `out`.
+def convert_one(
+    settings: Settings, key: str, out: Path, observer: Observer | None = None, recipe: Path | None = None
+) -> Artifact:
+    """Convert the Model for one Candidate into the folder `out`; a mixed one needs a Run's `recipe.json`.
 
     Raises:
         InputError: unknown Candidate, or one that can't be converted here.
@@ -120,20 +127,36 @@ def convert_one(settings: Settings, key: str, out: Path, observer: Observer | No
             probed = probe_all(context.run.host, folder.logs, context.run.model)
             candidates = [candidate for _, proposed in probed for candidate in proposed]
             candidate = plan.named(candidates, key)
-            if candidate.precision == "int8" and settings.data is not None:
+            layers = _recipe(candidate, recipe, context.run.model)
+            if candidate.quantised and settings.data is not None:
                 prepare.check_calibration(context)
             (trial,) = plan.trials([candidate], [s for s, _ in probed], (), calibration=inputs.no_calibration)
             if trial.skip is not None:
                 raise InputError(f"{key} cannot be converted here: {trial.skip}")
             try:
                 with context.worker(key) as worker:
-                    made = convert.convert(worker, candidate, context, inputs, out)
+                    made = convert.convert(worker, candidate, context, inputs, out, recipe=layers)
             except ChildError as error:
                 failure = error.failure("convert", folder.path, context.reproduce("convert", key))
                 raise WorkerError(f"{key} failed to convert: {error.cause}", failure) from error
     assert made.artifact is not None
     (out / "artifact.json").write_bytes(msgspec.json.format(msgspec.json.encode(made.artifact), indent=1))
     return made.artifact
+
+
+def _recipe(candidate: Candidate, path: Path | None, model: Model) -> Recipe | None:
+    """Return the Recipe of a mixed Candidate."""
+    if candidate.precision != MIXED:
+        return None
+    if path is None:
+        raise InputError(f"{candidate.key} needs --recipe FILE: the recipe.json of a Run that made one")
+    recipe = repair.read_recipe(path)
+    if recipe.model_sha256 != model.sha256:
+        raise InputError(f"recipe {path} was made for another model than {model.path}; use that of its own Run")
+    count = recipe.kept.get(candidate.key) or max(recipe.kept.values(), default=0)
+    if not count:
+        raise InputError(f"recipe {path} keeps no layer in float; use one of a Run that repaired an INT8 Candidate")
+    return repair.with_worst(recipe, count)
 
 
 def _check(settings: Settings) -> None:
@@ -146,9 +169,14 @@ def _check(settings: Settings) -> None:
         raise InputError(
             f"max-map-drop {settings.requirements.max_map_drop:g} is not 0 or more; give a drop such as 0.01"
         )
+    recall_drop = settings.requirements.max_recall_drop
+    if recall_drop is not None and not recall_drop >= 0:
+        raise InputError(f"max-recall-drop {recall_drop:g} is not 0 or more; give a drop such as 0.02")
+    if not settings.labels and recall_drop is not None:
+        raise InputError("max-recall-drop needs labels: leave it or --no-labels out")
     if not 0 < settings.requirements.percentile < 100:
         raise InputError(f"percentile {settings.requirements.percentile:g} is not between 0 and 100")
-    if not 0 < settings.conf < 1:
+    if settings.conf is not None and not 0 < settings.conf < 1:
         raise InputError(f"conf {settings.conf:g} is not between 0 and 1")
     positive = {
         "frames": settings.frames,
@@ -156,6 +184,7 @@ def _check(settings: Settings) -> None:
         "imgsz": settings.imgsz,
         "threads": settings.threads,
         "calibration-images": settings.calibration_images,
+        "calibration-seeds": settings.calibration_seeds,
         "step-timeout": settings.step_timeout_s,
         "latency-budget": settings.requirements.latency_budget_ms,
     }
@@ -198,6 +227,8 @@ def _begin(
         folder.save(run)
         return Context(folder, run, observer)
     run = folder.load()
+    if folder.version < VERSION:
+        raise InputError(f"{folder.path} was begun by an older bakeoff ({run.bakeoff}); begin a new Run")
     for name in Settings.__struct_fields__:
         old, new = getattr(run.settings, name), getattr(settings, name)
         if name not in ("command", "step_timeout_s") and old != new:
@@ -221,7 +252,7 @@ def _leave_readable(folder: RunFolder) -> None:
     """After an interruption: a table of what there is. A folder with nothing measured is left as it is."""
     try:
         run = folder.load()
-        if any(trial.accuracy is not None or trial.convert_s is not None for trial in run.trials):
+        if any(trial.verified or trial.convert_s is not None for trial in run.trials):
             folder.save(msgspec.structs.replace(run, verdicts=tuple(judged(run, folder))))
             report.write(folder, charts=False)
     except (StoreError, OSError):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from bakeoff.errors import InputError
-from bakeoff.records import Delta, Requirements, Trial, Verdict, Workload
+from bakeoff.records import Estimate, Requirements, Trial, Verdict, Workload
 from bakeoff.speed.samples import MS, Timings, WorkloadSamples, speedup, summarise
 from bakeoff.stats import Ratio, percentile
 
@@ -27,7 +27,7 @@ def judge(trials: Sequence[Trial], reference: str, timings: Timings, requirement
     """
     if requirements.prefer not in PREFERENCES:
         raise InputError(f"prefer {requirements.prefer!r} is not one of {', '.join(PREFERENCES)}")
-    verdicts = {trial.candidate.key: _by_accuracy(trial, reference, requirements) for trial in trials}
+    verdicts = {trial.candidate.key: by_accuracy(trial, reference, requirements) for trial in trials}
     within = [
         trial
         for trial in trials
@@ -72,22 +72,33 @@ def enough_samples(count: int, percent: float) -> bool:
     return count * min(percent, 100 - percent) / 100 >= 4
 
 
-def _by_accuracy(trial: Trial, reference: str, requirements: Requirements) -> Verdict:
+def by_accuracy(trial: Trial, reference: str, requirements: Requirements) -> Verdict:
+    """Return what a Trial's accuracy alone says: each margin asked for must be shown to be kept."""
     key = trial.candidate.key
     if key == reference:
         return Verdict(key=key, verdict="reference" if trial.status == "ok" else "")
+    if trial.status == "ok" and trial.map_delta is None and trial.agreement is not None:
+        share = trial.agreement.matched_share
+        why = f"no labels: it matches {share.value:.1%} [{share.low:.1%}, {share.high:.1%}] of the reference's boxes"
+        return Verdict(key=key, verdict="undecided", why=why)
     if trial.status != "ok" or trial.map_delta is None:
         return Verdict(key=key, verdict="")
     if trial.accuracy is not None and trial.accuracy.images < MIN_IMAGES:
         return Verdict(key=key, verdict="undecided", why=f"{trial.accuracy.images} images tell nothing")
     images = None if trial.accuracy is None else trial.accuracy.images
-    verdict, why = margin_verdict(trial.map_delta, requirements.max_map_drop, images)
-    return Verdict(key=key, verdict=verdict, why=why)
+    parts = [margin_verdict("mAP50-95", trial.map_delta, requirements.max_map_drop, images)]
+    point = trial.operating_point
+    if requirements.max_recall_drop is not None and point is not None:
+        name = f"recall at confidence {point.confidence:.3f}"
+        parts.append(margin_verdict(name, point.deltas["recall"], requirements.max_recall_drop, images))
+    said = [verdict for verdict, _ in parts]
+    whole = next((verdict for verdict in ("rejected", "undecided") if verdict in said), "accepted")
+    return Verdict(key=key, verdict=whole, why="; ".join(why for _, why in parts))
 
 
-def margin_verdict(delta: Delta, margin: float, images: int | None = None) -> tuple[str, str]:
+def margin_verdict(name: str, delta: Estimate, margin: float, images: int | None = None) -> tuple[str, str]:
     """Return accepted, rejected or undecided, and why; undecided says about how many images would decide it."""
-    shown = f"mAP50-95 {delta.value:+.4f} [{delta.low:+.4f}, {delta.high:+.4f}]"
+    shown = f"{name} {delta.value:+.4f} [{delta.low:+.4f}, {delta.high:+.4f}]"
     if delta.low > -margin:
         return "accepted", f"{shown}: loses less than {margin:g}"
     if delta.high < -margin:
@@ -98,7 +109,7 @@ def margin_verdict(delta: Delta, margin: float, images: int | None = None) -> tu
     return "undecided", why
 
 
-def images_needed(delta: Delta, margin: float, images: int) -> str:
+def images_needed(delta: Estimate, margin: float, images: int) -> str:
     """Return about how many images would put the whole interval on one side of the margin, in words.
 
     An interval shrinks with the square root of the number of images; the difference itself is taken as it stands.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bakeoff.errors import InputError, nearest
-from bakeoff.records import BackendStatus, Candidate, Model, Trial, Workload
+from bakeoff.records import MIXED, BackendStatus, Candidate, Model, Trial, Workload
 
 REFERENCE_BACKEND = {"ultralytics": "pytorch", "onnx": "onnxruntime"}
 
@@ -29,6 +29,9 @@ def select(
 ) -> list[Candidate]:
     """Return the reference first, then the Candidates that `--only` and `--skip` leave, in the order proposed.
 
+    Those on request are left out, unless an `--only` pattern matches them and no other: `onnxruntime/*` means the plain
+    ones, `onnxruntime/int8/static/*` those beside the plain one.
+
     Raises:
         InputError: a pattern matches no Candidate.
     """
@@ -36,12 +39,18 @@ def select(
     for pattern in (*only, *skip):
         if not any(candidate.matches(pattern) for candidate in candidates):
             raise InputError(f"no Candidate matches {pattern!r}{nearest(pattern, keys)} see bakeoff plan MODEL")
+    wanted = [candidate for candidate in candidates if not candidate.on_request]
+    if only:
+        plain = wanted
+        wanted = []
+        for pattern in only:
+            wanted += [one for one in plain if one.matches(pattern)] or [
+                one for one in candidates if one.matches(pattern)
+            ]
     chosen = [
         candidate
         for candidate in candidates
-        if candidate != reference
-        and (not only or any(candidate.matches(pattern) for pattern in only))
-        and not any(candidate.matches(pattern) for pattern in skip)
+        if candidate in wanted and candidate != reference and not any(candidate.matches(pattern) for pattern in skip)
     ]
     return [reference, *chosen]
 
@@ -65,6 +74,7 @@ def trials(
     workloads: Sequence[Workload],
     *,
     calibration: str | None,
+    judged: bool = True,
 ) -> list[Trial]:
     """Return a Trial for each Candidate: ready, or skipped with the reason and the cure.
 
@@ -73,14 +83,17 @@ def trials(
         backends: what their probes said.
         workloads: batches that a shape can't take are noted.
         calibration: why there are no calibration images, or `None` where there are some.
+        judged: whether accuracy is measured with labels; which layers a mixed Candidate keeps in float depends on it.
     """
     status = {backend.name: backend for backend in backends}
     result = []
     for candidate in candidates:
         backend = status[candidate.backend]
         reason = backend.cannot_convert
-        if reason is None and candidate.precision == "int8":
+        if reason is None and candidate.quantised:
             reason = calibration
+        if reason is None and candidate.precision == MIXED and not judged:
+            reason = "which layers stay in float is decided by accuracy; use bakeoff run or verify, with labels"
         blocked = {
             str(workload): f"{candidate.shape} takes no batch of {workload.batch}"
             for workload in workloads

@@ -16,6 +16,8 @@ import msgspec
 
 from bakeoff.errors import InputError
 
+MIXED = "int8+fp32"  # precision of an INT8 conversion that keeps some layers in float
+
 
 class Record(msgspec.Struct, frozen=True):
     """Base of all records: immutable. (`frozen` and `kw_only` are said again by each: checkers want it.)"""
@@ -69,6 +71,7 @@ class Candidate(Record, frozen=True, kw_only=True):
     shape: str  # static, dyn, bN or dMIN-MAX
     options: tuple[str, ...] = ()
     title: str = ""  # the runtime's name as people write it
+    on_request: bool = False  # runs only where --only asks for it, or a repair does
 
     @property
     def key(self) -> str:
@@ -86,6 +89,11 @@ class Candidate(Record, frozen=True, kw_only=True):
         shapes = {"static": "static", "dyn": "dynamic"}
         shape = shapes.get(self.shape, f"batch {self.shape[1:]}")
         return f"{self.title or self.backend} {self.precision.upper()} ({', '.join((shape, *self.options))})"
+
+    @property
+    def quantised(self) -> bool:
+        """Whether it needs calibration images."""
+        return self.precision in ("int8", MIXED)
 
     def takes(self, batch: int) -> bool:
         """Whether an Artifact of this shape can run a batch of this size (a static one is built for those asked)."""
@@ -150,6 +158,17 @@ class SessionFacts(Record, frozen=True, kw_only=True):
     details: dict[str, Any] = {}
 
 
+class Estimate(Record, frozen=True, kw_only=True):
+    """A figure, or a difference to the reference's, with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+Intervals = dict[str, tuple[float, float]]  # figure -> its 95% interval
+
+
 class ClassMetrics(Record, frozen=True, kw_only=True):
     """One class's figures; `None` where the ground truth has no box of it."""
 
@@ -159,6 +178,8 @@ class ClassMetrics(Record, frozen=True, kw_only=True):
     recall: float | None
     ap50: float | None
     ap50_95: float | None
+    intervals: Intervals = {}  # of the four figures, by name
+    deltas: dict[str, Estimate] = {}  # to the reference's, by name
 
 
 class Accuracy(Record, frozen=True, kw_only=True):
@@ -174,14 +195,126 @@ class Accuracy(Record, frozen=True, kw_only=True):
     confidence: float  # the threshold of best mean F1, at which precision and recall stand
     per_class: tuple[ClassMetrics, ...]
     coco: dict[str, float | None]
+    intervals: Intervals = {}  # of precision, recall, map50 and map50_95
 
 
-class Delta(Record, frozen=True, kw_only=True):
-    """A difference to the reference with its 95% interval."""
+class ReliabilityBin(Record, frozen=True, kw_only=True):
+    """Detections whose scores lie in one range: what they promise and how many are right."""
 
-    value: float
-    low: float
-    high: float
+    detections: int
+    confidence: float  # their mean score
+    precision: float
+
+
+class OperatingPoint(Record, frozen=True, kw_only=True):
+    """What a deployed detector does at one threshold, the same for every Candidate; all classes together."""
+
+    confidence: float  # to deploy; the figures stand at it where it was given, else at `fold_confidences`
+    given: bool  # by --conf; otherwise the reference's best F1, cross-fitted
+    fold_confidences: tuple[float, ...] = ()  # that of each half, found on the other half
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    false_alarms_per_image: Estimate
+    misses_per_image: Estimate
+    deltas: dict[str, Estimate] = {}  # to the reference's, by the names above
+    restoring_confidence: float | None = None  # the highest that reaches the reference's recall
+    restoring_false_alarms_per_image: float | None = None  # what it costs
+    d_ece: Estimate | None = None  # detection expected calibration error
+    d_ece_delta: Estimate | None = None
+    reliability: tuple[ReliabilityBin, ...] = ()
+
+
+class SizeAgreement(Record, frozen=True, kw_only=True):
+    """Agreement on the boxes of one size (COCO's small, medium and large, by the reference's box)."""
+
+    size: str
+    reference_boxes: int
+    matched_share: float | None  # of the reference's boxes
+    mean_iou: float | None
+    score_shift: float | None
+
+
+class ImageDifference(Record, frozen=True, kw_only=True):
+    """One image on which a Candidate differs from the reference; the boxes are in the Run's samples."""
+
+    image: str  # its file
+    index: int  # among the validation images
+    difference: float
+    lost: int  # boxes that only the reference has
+    added: int  # boxes that only the Candidate has
+    flips: int  # matched boxes of another class
+    kept: str | None = None  # a copy of the frame, relative to the Run's folder
+
+
+class Agreement(Record, frozen=True, kw_only=True):
+    """How a Candidate's Detections agree with the reference's, at one confidence; needs no labels."""
+
+    confidence: float
+    reference_boxes: int
+    boxes: int
+    matched_share: Estimate  # 2 x matched / (reference's + Candidate's boxes)
+    mean_iou: Estimate | None  # the following: of the matched boxes
+    score_shift: Estimate | None  # Candidate's score minus the reference's
+    class_flips: Estimate | None  # share whose class is another
+    by_size: tuple[SizeAgreement, ...] = ()
+    worst: tuple[ImageDifference, ...] = ()
+
+
+class GroupParity(Record, frozen=True, kw_only=True):
+    """Raw outputs against another's on the same images, for one group of channels of one output."""
+
+    output: str
+    group: str  # boxes (pixels) or scores (0..1)
+    max_error: float
+    mean_error: float
+    confident_error: float | None  # mean over the anchors that score 0.25 or more on either side
+
+
+class Parity(Record, frozen=True, kw_only=True):
+    """Raw outputs on real images, against the reference's and, quantised, against the float emulation of its graph."""
+
+    images: int
+    constant: tuple[str, ...] = ()  # groups that are the same on all validation images
+    reference: tuple[GroupParity, ...] = ()
+    emulation: tuple[GroupParity, ...] = ()
+
+
+class CalibrationDraw(Record, frozen=True, kw_only=True):
+    """One more conversion of an INT8 Candidate, from another draw of calibration images."""
+
+    seed: int
+    map50_95: float
+    map50: float
+    recall: float  # at the operating point
+    map_delta: Estimate
+
+
+class LayerError(Record, frozen=True, kw_only=True):
+    """What quantising one layer alone does to the detections on calibration images."""
+
+    layer: str  # the ONNX node's name
+    error: float
+
+
+class Recipe(Record, frozen=True, kw_only=True):
+    """Which layers an INT8 conversion keeps in float, and why; one for every backend. Written as `recipe.json`."""
+
+    model_sha256: str
+    calibration_images: int
+    calibration_seed: int
+    ranking: tuple[LayerError, ...]  # of all quantisable layers, the worst first
+    float_layers: tuple[str, ...] = ()  # of the conversion at hand
+    kept: dict[str, int] = {}  # how many of the worst each Candidate of the Run kept in float in the end, by its key
+    seconds: float | None = None  # that ranking took
+
+
+class RepairAttempt(Record, frozen=True, kw_only=True):
+    """One try at repairing an INT8 Candidate: so many layers kept in float, and what came of it."""
+
+    float_layers: int
+    map_delta: Estimate
+    verdict: str
 
 
 class WarmUp(Record, frozen=True, kw_only=True):
@@ -206,12 +339,19 @@ class Trial(Record, frozen=True, kw_only=True):
     first_run_ms: float | None = None
     peak_memory_bytes: int | None = None
     accuracy: Accuracy | None = None
-    map_delta: Delta | None = None
-    precision_delta: Delta | None = None
-    recall_delta: Delta | None = None
+    map_delta: Estimate | None = None
+    map50_delta: Estimate | None = None
+    precision_delta: Estimate | None = None
+    recall_delta: Estimate | None = None
+    operating_point: OperatingPoint | None = None
+    agreement: Agreement | None = None
+    parity: Parity | None = None
+    calibration_draws: tuple[CalibrationDraw, ...] = ()
+    repair: tuple[RepairAttempt, ...] = ()  # of a mixed Candidate: what was tried, in order
     warm_up: tuple[WarmUp, ...] = ()
     not_measured: dict[str, str] = {}  # Workload -> why its cell is empty
     built_only: str | None = None  # why an Artifact can't run on this host
+    verified: bool = False
     timed: bool = False
 
     @property
@@ -239,6 +379,7 @@ class Requirements(Record, frozen=True, kw_only=True):
     """What the user needs of the winner."""
 
     max_map_drop: float = 0.01
+    max_recall_drop: float | None = None  # at the operating point
     latency_budget_ms: float | None = None
     percentile: float = 50.0
     prefer: str = "latency"
@@ -260,7 +401,8 @@ class Settings(Record, frozen=True, kw_only=True):
     frames: int = 250
     images: int | None = None
     imgsz: int | None = None
-    conf: float = 0.25
+    conf: float | None = None  # None: 0.25 for timing, the reference's best F1 for accuracy
+    labels: bool = True
     device: str = "cpu"
     seed: int = 0
     threads: int | None = None
@@ -269,10 +411,17 @@ class Settings(Record, frozen=True, kw_only=True):
     accuracy: bool = True
     speed: bool = True
     calibration_images: int = 128
+    calibration_seeds: int = 1
     int8_preset: str = "mixed"
+    repair: bool = True
     step_timeout_s: float | None = None
     requirements: Requirements = Requirements()
     command: tuple[str, ...] = ()
+
+    @property
+    def timed_confidence(self) -> float:
+        """The confidence of timed postprocessing."""
+        return 0.25 if self.conf is None else self.conf
 
 
 class BackendStatus(Record, frozen=True, kw_only=True):
@@ -338,6 +487,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     model: Model
     dataset: Dataset | None = None
     reference: str = ""
+    offered: tuple[Candidate, ...] = ()  # on request, and not requested: a repair may take them up
     backends: tuple[BackendStatus, ...] = ()
     trials: tuple[Trial, ...] = ()
     verdicts: tuple[Verdict, ...] = ()

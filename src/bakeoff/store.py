@@ -2,6 +2,8 @@
 
 Format history of `results.json` (`version`):
   1  2026-11: first.
+  2  2026-11: intervals of every accuracy figure, operating point, agreement, parity, INT8 repair. A Run of version 1
+     has none of these and is read as it is.
 
 While a Run goes on, raw samples are written as parts (`work/samples/*.npz`), each whole or absent; `consolidate`
 makes `samples.npz` of them. A reader takes both, so a killed Run is readable and can be resumed.
@@ -29,7 +31,7 @@ from bakeoff.records import RunRecord
 from bakeoff.speed.samples import WorkloadSamples
 
 FORMAT = "bakeoff-run"
-VERSION = 1
+VERSION = 2
 RESULTS, SAMPLES = "results.json", "samples.npz"
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -51,6 +53,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.version = VERSION  # of what `load` read last
         self._lock: IO[str] | None = None
         self._made = False
 
@@ -138,10 +141,19 @@ class RunFolder:
             raise StoreError(f"{path} is no Run of bakeoff")
         if head.version > VERSION:
             raise StoreError(f"{path} has format {head.version}, this bakeoff reads up to {VERSION}; upgrade bakeoff")
+        self.version = head.version
         try:
             return msgspec.json.decode(data, type=_Document).run
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(f"{path} is damaged: {one_line(error, 120)}") from error
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file beside `results.json`, whole or not at all.
+
+        Raises:
+            StoreError: the disk is full or read-only.
+        """
+        self._write(self.path / name, data)
 
     def put(self, part: str, arrays: Arrays) -> None:
         """Write one part of the samples, whole or not at all; a part of the same name is replaced."""
@@ -154,15 +166,15 @@ class RunFolder:
         except OSError as error:
             raise self._full(folder, error) from error
 
-    def samples(self, prefix: str = "") -> dict[str, npt.NDArray[Any]]:
-        """Return the samples whose names begin with `prefix`.
+    def samples(self, *prefixes: str) -> dict[str, npt.NDArray[Any]]:
+        """Return the samples whose names begin with one of the prefixes, or all.
 
         Raises:
             StoreError: a file is damaged.
         """
         found: dict[str, npt.NDArray[Any]] = {}
         for path in self._sources():
-            found.update(_read(path, prefix))
+            found.update(_read(path, prefixes or ("",)))
         return found
 
     def timings(self) -> dict[tuple[str, str], WorkloadSamples]:
@@ -256,9 +268,9 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _read(path: Path, prefix: str) -> dict[str, npt.NDArray[Any]]:
+def _read(path: Path, prefixes: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if name.startswith(prefix)}
+            return {name: archive[name] for name in archive.files if name.startswith(prefixes)}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise StoreError(f"{path} is damaged: {one_line(error, 120)}") from error

@@ -104,8 +104,8 @@ class FakeSession(BaseSession):
             y, x = np.mgrid[:rows, :columns].astype(np.float32).reshape(2, -1)
             part = np.empty((batch, 4 + self._classes, rows * columns), np.float32)
             part[:, 0], part[:, 1] = (x + 0.5) * stride, (y + 0.5) * stride
-            part[:, 2:4] = 2 * stride
             flat = pixels.reshape(batch, 3, -1)
+            part[:, 2:4] = 2 * stride + flat[:, :2] / 100  # boxes, too, depend on the image
             for index in range(self._classes):
                 colour = flat[:, index % 3] - flat[:, (index + 1) % 3] / 2 - flat[:, (index + 2) % 3] / 2
                 part[:, 4 + index] = 1 / (1 + np.exp(5 - 10 * colour))

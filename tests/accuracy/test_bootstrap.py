@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,19 +22,70 @@ def test_weights_draw_as_many_images_as_there_are_and_repeat_with_the_seed():
     assert drawn(3).mean(1) == pytest.approx(np.ones(40), abs=0.4)
 
 
+def repeated(labels, found, weights):
+    """The tables of a dataset in which each image really stands as often as it was drawn."""
+    drawn = np.repeat(np.arange(len(labels)), weights.astype(int))
+    parts = [np.concatenate((np.full((int((found[:, 0] == i).sum()), 1), n), found[found[:, 0] == i, 1:]), 1)
+             for n, i in enumerate(drawn)]  # fmt: skip
+    return as_tables([labels[i] for i in drawn], np.concatenate(parts))
+
+
 @pytest.mark.parametrize("seed", range(3))
-def test_a_weighted_map_equals_scoring_the_images_repeated(seed):
-    """No re-matching: the map of a resample is that of a dataset in which its images really stand repeatedly."""
+def test_weighted_figures_equal_those_of_the_images_repeated(seed):
+    """No re-matching: the figures of a resample are those of a dataset in which its images really stand repeatedly."""
     labels, found = random_set(seed, images=12)
     truth, table, geometries = as_tables(labels, found)
     (weights,) = bootstrap.image_weights(12, seed, resamples=4)
     fast = bootstrap.resample(truth, evaluate(truth, table, geometries), [weights])
     for b in range(4):
-        drawn = np.repeat(np.arange(12), weights[:, b].astype(int))
-        parts = [np.concatenate((np.full((int((found[:, 0] == i).sum()), 1), n), found[found[:, 0] == i, 1:]), 1)
-                 for n, i in enumerate(drawn)]  # fmt: skip
-        slow = evaluate(*as_tables([labels[i] for i in drawn], np.concatenate(parts))).accuracy
+        tables = repeated(labels, found, weights[:, b])
+        evaluation = evaluate(*tables)
+        slow = evaluation.accuracy
+        assert fast.map50[b] == pytest.approx(slow.map50, abs=1e-9)
         assert fast.map50_95[b] == pytest.approx(slow.map50_95, abs=1e-9)
+        for c, metrics in enumerate(slow.per_class):
+            assert np.isnan(fast.class_ap50[c, b]) == (metrics.ap50 is None)
+            if metrics.ap50 is not None:
+                assert fast.class_ap50[c, b] == pytest.approx(metrics.ap50, abs=1e-6)
+                assert fast.class_ap50_95[c, b] == pytest.approx(metrics.ap50_95, abs=1e-6)
+        once = bootstrap.resample(tables[0], evaluation, [np.ones((tables[0].images, 1))])
+        for name in ("precision", "recall", "class_precision", "class_recall"):
+            assert getattr(fast, name)[..., b] == pytest.approx(getattr(once, name)[..., 0], abs=1e-9, nan_ok=True)
+
+
+def test_a_class_absent_from_a_resample_is_nan_there_and_left_out_of_means_and_intervals():
+    labels, found = random_set(5, images=12)
+    assert len(labels[0].classes)
+    labels[0] = replace(labels[0], classes=np.full_like(labels[0].classes, 4))  # the fifth class: one image has it
+    truth, table, geometries = as_tables(labels, found, classes=5)
+    evaluation = evaluate(truth, table, geometries)
+    drawn = np.concatenate(list(bootstrap.image_weights(12, 0)), axis=1)
+    samples = bootstrap.resample(truth, evaluation, [drawn])
+    absent = drawn[0] == 0
+    assert 0 < absent.sum() < len(absent)
+    for name in ("class_ap50", "class_ap50_95", "class_precision", "class_recall"):
+        per_class = getattr(samples, name)
+        assert (np.isnan(per_class[4]) == absent).all()
+        mean = getattr(samples, name.replace("class_ap", "map").replace("class_", ""))
+        assert mean == pytest.approx(np.nanmean(per_class, axis=0), abs=1e-6)
+    low, high = bootstrap.interval(samples.class_recall[4])
+    assert (low, high) == pytest.approx(np.percentile(samples.class_recall[4][~absent], [2.5, 97.5]))
+
+
+def test_no_interval_is_made_up_where_a_class_is_never_there():
+    with pytest.raises(ValueError, match="only for classes with true boxes"):
+        bootstrap.interval(np.full(1000, np.nan))
+
+
+def test_the_number_of_threads_and_the_chunks_change_no_figure(monkeypatch):
+    truth, table, geometries = as_tables(*random_set(6))
+    evaluation = evaluate(truth, table, geometries)
+    chunks = list(bootstrap.image_weights(30, 0, resamples=170))
+    several = bootstrap.resample(truth, evaluation, chunks)
+    monkeypatch.setattr(bootstrap, "usable_cores", lambda: 1)
+    one = bootstrap.resample(truth, evaluation, [np.concatenate(chunks, axis=1)])
+    for name in ("map50", "map50_95", "precision", "recall", "class_ap50", "class_recall"):
+        assert getattr(several, name) == pytest.approx(getattr(one, name), abs=1e-12, nan_ok=True)
 
 
 def test_on_a_large_set_the_grid_gives_precision_and_recall_themselves():
@@ -46,8 +99,9 @@ def test_on_a_large_set_the_grid_gives_precision_and_recall_themselves():
 def test_identical_detections_differ_by_exactly_nothing():
     truth, table, geometries = as_tables(*random_set(1))
     samples = bootstrap.resample(truth, evaluate(truth, table, geometries), bootstrap.image_weights(30, 0))
-    delta = bootstrap.delta(0.0, samples.map50_95, samples.map50_95)
-    assert (delta.low, delta.high) == (0, 0)
+    for name in ("map50", "map50_95", "precision", "recall"):
+        delta = bootstrap.delta(0.0, getattr(samples, name), getattr(samples, name))
+        assert (delta.low, delta.high) == (0, 0)
 
 
 def test_a_detector_that_loses_boxes_is_told_from_the_whole_one():

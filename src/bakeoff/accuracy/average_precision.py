@@ -75,21 +75,43 @@ def average_precision(
             ranked[ranked == 0] = 1  # no detection yet: precision 0 / 1
             own = weights[ranking.image]
             for t in range(thresholds):
-                right = np.cumsum(own * ranking.correct[:, t, None], axis=0)
-                precision = np.maximum.accumulate((right / ranked)[::-1], axis=0)[::-1]
-                covered = _grid_share(right / np.where(total > 0, total, 1), convention)
-                ap[t] = (precision * np.diff(covered, axis=0, prepend=0)).sum(0)
+                points = np.flatnonzero(ranking.correct[:, t])
+                if len(points):
+                    right = np.cumsum(own[points], axis=0)
+                    ap[t] = _area(right, ranked[points], np.where(total > 0, total, 1), convention)
         ap[:, total == 0] = np.nan
     return result
 
 
-def _grid_share(recall: Floats, convention: Convention) -> Floats:
-    """Return the weight of the grid points that a recall covers: those below it, or (COCO) up to it.
+def _area(right: Floats, ranked: Floats, boxes: Floats, convention: Convention) -> Floats:
+    """Return the mean precision (B,) over the grid's recalls.
 
-    Compared as the floating-point numbers that both tools compare: 29 of 100 boxes are a recall of 0.29, and whether
-    that reaches the grid's 0.29 is decided in the last bit.
+    Args:
+        right: true positives so far, at each of them (n, B).
+        ranked: detections so far, likewise.
+        boxes: true boxes (B,).
+        convention: whose grid.
+    """
+    precision = right / ranked
+    rising = precision[::-1]
+    np.maximum.accumulate(rising, axis=0, out=rising)  # the envelope, in place
+    covered = _covered(right, boxes, convention)
+    area = precision[0] * covered[0] + np.einsum("ij,ij->j", precision[1:], np.diff(covered, axis=0))
+    if convention == "coco":
+        return np.asarray(area / 101)
+    return np.asarray((area - precision[0] / 2) / 100)  # trapezoids: the point at recall 0 counts half
+
+
+def _covered(right: Floats, boxes: Floats, convention: Convention) -> Floats:
+    """Return how many grid points a recall covers: those below it, or (COCO) up to it; none where nothing is right.
+
+    Both tools compare recalls with the grid as floating-point numbers: 35 of 100 boxes are a recall of 0.35, but the
+    grid's point lies one bit above that. None lies below its hundredth, though. So the points below a recall are those
+    whose hundredths are, and only COCO's count, of points up to a recall, needs the grid itself.
     """
     if convention == "coco":
-        return np.asarray(np.where(recall > 0, np.searchsorted(_GRID, recall, side="right") / 101, 0))
-    # trapezoids: 0.01 a point, half of that at recall 0 (and at 1, which lies below no recall)
-    return np.asarray(np.where(recall > 0, np.searchsorted(_GRID, recall, side="left") / 100 - 0.005, 0))
+        recall = right / boxes
+        return np.asarray(np.where(recall > 0, np.searchsorted(_GRID, recall, side="right"), 0), np.float64)
+    covered = 100 * right
+    covered /= boxes  # exact wherever it is whole
+    return np.asarray(np.ceil(covered, out=covered))

@@ -51,10 +51,14 @@ def point(
 
 @dataclass(frozen=True, kw_only=True)
 class ClassHistogram:
-    """One class's detections and correct ones, counted by grid cell of their score and by image: (GRID, images)."""
+    """One class's detections and correct ones, counted by grid cell of their score, the highest first, and by image.
 
-    found: sparse.csr_array
+    Only cells that hold a detection have a row.
+    """
+
+    found: sparse.csr_array  # (cells + 1, images): the first row is empty
     right: sparse.csr_array
+    last: npt.NDArray[np.int64]  # (GRID,): the row of the lowest cell at or above each grid point
 
 
 def histograms(
@@ -67,41 +71,46 @@ def histograms(
     class_count: int,
 ) -> list[ClassHistogram]:
     """Count each class's detections; a score belongs to the highest grid point that it reaches."""
-    cell = np.minimum((scores.astype(np.float64) * (GRID - 1)).astype(np.int64), GRID - 1)
-
-    def count(which: npt.NDArray[np.bool_]) -> sparse.csr_array:
-        ones = np.ones(int(which.sum()))
-        return sparse.csr_array((ones, (cell[which], image[which])), shape=(GRID, images))
-
-    return [
-        ClassHistogram(found=count(classes == index), right=count((classes == index) & correct))
-        for index in range(class_count)
-    ]
+    below_top = GRID - 1 - np.minimum((scores.astype(np.float64) * (GRID - 1)).astype(np.int64), GRID - 1)
+    result = []
+    for index in range(class_count):
+        mine = np.flatnonzero(classes == index)
+        cells, row = np.unique(below_top[mine], return_inverse=True)
+        found, right = (
+            sparse.csr_array(
+                (np.ones(len(which), np.float32), (row[which] + 1, image[mine[which]])),
+                shape=(len(cells) + 1, images),
+            )
+            for which in (np.arange(len(mine)), np.flatnonzero(correct[mine]))
+        )
+        last = np.searchsorted(cells, np.arange(GRID)[::-1], side="right")
+        result.append(ClassHistogram(found=found, right=right, last=last))
+    return result
 
 
 def samples(counted: Sequence[ClassHistogram], boxes: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Return mean precision and mean recall (B,), each (resampled set) at its own best F1.
+    """Return precision and recall (classes, B), each resampled set at its own best mean F1; NaN without true boxes.
 
     Args:
         counted: from `histograms`, one a class.
         boxes: weighted number of true boxes (classes, B).
         weights: how often each image stands in each of B image sets (images, B).
     """
-    size = weights.shape[1]
-    precision = np.empty((len(counted), GRID, size), np.float32)
-    recall = np.empty_like(precision)
-    for i, (one, total) in enumerate(zip(counted, boxes, strict=True)):
-        found = np.cumsum((one.found @ weights)[::-1], axis=0)[::-1]  # with a score of at least the grid point's
-        right = np.cumsum((one.right @ weights)[::-1], axis=0)[::-1]
-        precision[i] = np.divide(right, found, out=np.ones_like(right), where=found > 0)
-        recall[i] = right / np.where(total > 0, total, 1)
+    singles = weights.astype(np.float32)  # they count, so nothing is lost below 2^24 detections of a class
+    curves = [tuple(np.cumsum(counts @ singles, axis=0) for counts in (one.found, one.right)) for one in counted]
+    mean_f1 = np.zeros((GRID, weights.shape[1]))
+    for one, (found, right), total in zip(counted, curves, boxes, strict=True):
+        # 2PR / (P + R) with P = right / found and R = right / total; 0 where nothing is right, as in an absent class
+        f1 = 2 * right / np.maximum(found + total.astype(np.float32), 1)
+        mean_f1 += f1[one.last]
     present = boxes > 0
-    classes = np.maximum(present.sum(0), 1)
-    mean_f1 = (_f1(precision, recall) * present[:, None]).sum(0) / classes
-    best = _best(mean_f1)[None, None]
-    at_best = [np.take_along_axis(curve, best, 1)[:, 0] for curve in (precision, recall)]
-    mean_precision, mean_recall = ((curve * present).sum(0) / classes for curve in at_best)
-    return mean_precision, mean_recall
+    best = _best(mean_f1 / np.maximum(present.sum(0), 1))
+    every = np.arange(len(best))
+    at_best = [[curve[one.last[best], every] for curve in pair] for one, pair in zip(counted, curves, strict=True)]
+    found, right = np.asarray(at_best, np.float64).swapaxes(0, 1)
+    precision = np.divide(right, found, out=np.ones_like(right), where=found > 0)
+    recall = right / np.where(present, boxes, 1)
+    return np.where(present, precision, np.nan), np.where(present, recall, np.nan)
 
 
 def _f1(precision: npt.NDArray[np.floating], recall: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

@@ -12,7 +12,7 @@ from bakeoff.accuracy import best_f1
 from bakeoff.accuracy.average_precision import ClassRanking, average_precision, rank
 from bakeoff.accuracy.best_f1 import ClassHistogram
 from bakeoff.accuracy.boxes import DetectionTable, GroundTruth
-from bakeoff.accuracy.matching import match
+from bakeoff.accuracy.matching import THRESHOLDS, inside, match
 from bakeoff.data.letterbox import Geometry
 from bakeoff.records import Accuracy, ClassMetrics
 
@@ -80,18 +80,38 @@ def evaluate(truth: GroundTruth, found: DetectionTable, geometries: Sequence[Geo
 def _coco(truth: GroundTruth, found: DetectionTable, geometries: Sequence[Geometry]) -> dict[str, float | None]:
     keep = _first_of_each_class(found, COCO_DETECTIONS)
     image, classes, scores = found.image[keep], found.classes[keep], found.scores[keep]
-    correct = match(truth.image, truth.classes, truth.frame_xyxy, image, classes, found.in_frames(geometries)[keep])
+    xyxy = found.in_frames(geometries)[keep]
+    # of true boxes that overlap a detection equally, pycocotools takes the last
+    last = np.lexsort((-np.arange(len(truth.image)), truth.image))
+    correct = match(truth.image[last], truth.classes[last], truth.frame_xyxy[last], image, classes, xyxy)
+    ignore = truth.ignore
+    neutral = ~correct & inside(ignore.image, ignore.classes, ignore.frame_xyxy, image, classes, xyxy)
     every = np.ones((truth.images, 1))
     boxes = truth.per_class(every)
-    rankings = rank(image, scores, classes, correct, images=truth.images, class_count=len(truth.class_names))
     present = boxes[:, 0] > 0
-    ap = average_precision(rankings, boxes, every, "coco")[present, :, 0]
-    recall = np.stack([ranking.correct.sum(0) for ranking in rankings])[present] / boxes[present]
+    # what is neither right nor wrong differs from threshold to threshold, and no ranking holds it
+    groups = [(slice(None), np.ones(len(image), bool))]
+    if neutral.any():
+        groups = [(slice(t, t + 1), ~neutral[:, t]) for t in range(len(THRESHOLDS))]
+    parts = []
+    for thresholds, counted in groups:
+        rankings = rank(
+            image[counted],
+            scores[counted],
+            classes[counted],
+            correct[counted, thresholds],
+            images=truth.images,
+            class_count=len(boxes),
+        )
+        parts.append(average_precision(rankings, boxes, every, "coco")[present, :, 0])
+    precision = np.concatenate(parts, axis=1)
+    right = np.zeros((len(boxes), len(THRESHOLDS)))
+    np.add.at(right, classes, correct)
     return {
-        "map50_95": float(ap.mean()),
-        "map50": float(ap[:, 0].mean()),
-        "map75": float(ap[:, 5].mean()),
-        "ar100": float(recall.mean()),
+        "map50_95": float(precision.mean()),
+        "map50": float(precision[:, 0].mean()),
+        "map75": float(precision[:, 5].mean()),
+        "ar100": float((right[present] / boxes[present]).mean()),
     }
 
 

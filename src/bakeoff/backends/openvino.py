@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: FP32, FP16 weights, and INT8 by NNCF."""
+"""OpenVINO on the CPU: FP32, FP16 weights, and INT8 by NNCF, the worst layers in float where a recipe says so."""
 
 from __future__ import annotations
 
@@ -11,18 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff.backend import (
-    BaseSession,
-    Calibration,
-    ConvertJob,
-    Images,
-    LoadJob,
-    Outputs,
-    Step,
-    missing,
-    version_of,
-)
-from bakeoff.records import Artifact, Candidate, Host, Model
+from bakeoff.backend import BaseSession, ConvertJob, Images, LoadJob, Outputs, Step, missing, version_of
+from bakeoff.backends import qdq
+from bakeoff.records import MIXED, Artifact, Candidate, Host, Model
 
 FP16_WEIGHTS = "fp16-weights"
 
@@ -55,6 +46,7 @@ class OpenVino:
             Candidate(backend=self.name, precision="fp32", shape=shape, title=self.title),
             Candidate(backend=self.name, precision="fp32", shape=shape, options=(FP16_WEIGHTS,), title=self.title),
             Candidate(backend=self.name, precision="int8", shape=shape, title=self.title),
+            Candidate(backend=self.name, precision=MIXED, shape=shape, title=self.title, on_request=True),
         ]
         if "amx_bf16" in host.instruction_sets:  # what OpenVINO does by default where it is fast
             proposed.insert(2, Candidate(backend=self.name, precision="bf16", shape=shape, title=self.title))
@@ -68,8 +60,8 @@ class OpenVino:
 
         model = openvino.convert_model(str(source))
         how: dict[str, Any] = {"converter": "openvino.convert_model", "openvino": version_of("openvino")}
-        if job.candidate.precision == "int8":
-            model, quantised = _quantise(model, job.calibration)
+        if job.candidate.precision in ("int8", MIXED):
+            model, quantised = _quantise(model, job)
             how |= quantised
         # the default of save_model is FP16 weights: say it either way
         compress = FP16_WEIGHTS in job.candidate.options
@@ -82,46 +74,131 @@ class OpenVino:
         On CPUs with AMX or AVX512-BF16 OpenVINO computes an FP32 model in bfloat16 unless told otherwise: that is a
         Candidate of its own, and never what FP32 means.
         """
-        import openvino
-
-        compiled = openvino.Core().compile_model(
-            str(Path(job.artifact.folder) / "model.xml"),
-            "CPU",
-            {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": "bf16" if job.candidate.precision == "bf16" else "f32",
-                "INFERENCE_NUM_THREADS": job.threads,
-            },
-        )
-        return OpenVinoSession(compiled, job.threads)
+        kind = QuantisedSession if job.candidate.precision in ("int8", MIXED) else OpenVinoSession
+        return kind(_compiled(_file(job), job), job)
 
 
-def _quantise(model: Any, calibration: Calibration | None) -> tuple[Any, dict[str, Any]]:
+def _file(job: LoadJob) -> str:
+    return str(Path(job.artifact.folder) / "model.xml")
+
+
+def _compiled(model: Any, job: LoadJob) -> Any:
+    """Compile a model, or the file of one, as the job's Candidate asks for."""
+    import openvino
+
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "bf16" if job.candidate.precision == "bf16" else "f32",
+        "INFERENCE_NUM_THREADS": job.threads,
+    }
+    return openvino.Core().compile_model(model, "CPU", settings)
+
+
+def _quantise(model: Any, job: ConvertJob) -> tuple[Any, dict[str, Any]]:
     if reason := missing("nncf", "openvino"):
         raise RuntimeError(reason)
-    if calibration is None or not len(calibration):
-        raise RuntimeError("INT8 needs calibration images: a 'train' split in the dataset, or --calibration DIR")
+    calibration = qdq.images_of(job)
+    float_layers = qdq.float_layers_of(job) if job.candidate.precision == MIXED else ()
     import nncf
 
     presets = {"mixed": nncf.QuantizationPreset.MIXED, "performance": nncf.QuantizationPreset.PERFORMANCE}
     decoding = _decoding(model)
+    overflow_fix = nncf.OverflowFix.ENABLE if saturates() else nncf.OverflowFix.FIRST_LAYER  # the latter is the default
     quantised = nncf.quantize(
         model,
         nncf.Dataset(calibration),
         preset=presets[calibration.preset],
         subset_size=len(calibration),
         fast_bias_correction=True,
-        ignored_scope=nncf.IgnoredScope(names=decoding, validate=False),
+        ignored_scope=nncf.IgnoredScope(names=[*decoding, *_named(model, float_layers)], validate=False),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=overflow_fix),
     )
     how = {
         "quantiser": "nncf.quantize",
         "nncf": version_of("nncf"),
         "preset": calibration.preset,
+        "overflow_fix": overflow_fix.value,
         "calibration_images": len(calibration),
         "calibration_seed": calibration.seed,
         "kept_float": f"{len(decoding)} operations that decode the head's output",
+        "layers": len(_layers(model)),
+        "float_layers": list(float_layers),
     }
     return quantised, how
+
+
+def saturates() -> bool:
+    """Whether OpenVINO adds products of 8 bits up in 16 on this CPU, where they saturate: an x86 without VNNI."""
+    return probe_error() > qdq.SATURATED
+
+
+def probe_error() -> float:
+    """Return how far off one convolution of the largest 8-bit values comes out, as a share of what it should be."""
+    import openvino
+    import openvino.opset13 as ops
+
+    x = ops.parameter([1, 64, 8, 8], np.float32)
+    low, high = np.float32(0), np.float32(1)
+    levels = ops.fake_quantize(x, low, high, low, high, 256)
+    integers = ops.convert(ops.constant(np.full((32, 64, 1, 1), 127, np.int8)), "f32")
+    weights = ops.multiply(integers, np.full((32, 1, 1, 1), 1 / 127, np.float32))
+    model = openvino.Model([ops.convolution(levels, weights, [1, 1], [0, 0], [0, 0], [1, 1])], [x])
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+
+    def mean() -> float:
+        return float(openvino.compile_model(model, "CPU", settings)(np.ones((1, 64, 8, 8), np.float32))[0].mean())
+
+    got = mean()
+    _compute_in_float(model)
+    want = mean()
+    return abs(got - want) / want
+
+
+def _compute_in_float(model: Any) -> None:
+    """Replace every FakeQuantize by float operations, by the formula of its specification.
+
+    Without any, no convolution gets an 8-bit kernel.
+    https://docs.openvino.ai/latest/openvino_docs_ops_quantization_FakeQuantize_1.html
+    """
+    import openvino.opset13 as ops
+
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "FakeQuantize":
+            continue
+        x, low, high, out_low, out_high = (node.input_value(i) for i in range(5))
+        steps = np.float32(node.get_attributes()["levels"] - 1)
+        share = ops.divide(ops.subtract(ops.minimum(ops.maximum(x, low), high), low), ops.subtract(high, low))
+        level = ops.divide(ops.round(ops.multiply(share, steps), "half_to_even"), steps)
+        result = ops.add(ops.multiply(level, ops.subtract(out_high, out_low)), out_low)
+        node.output(0).replace(result.output(0))
+
+
+def _layers(model: Any) -> dict[str, Any]:
+    """Return the convolutions by name, without those that only sum up a distribution (1 output channel)."""
+    return {
+        node.get_friendly_name(): node
+        for node in model.get_ordered_ops()
+        if node.get_type_name() in ("Convolution", "GroupConvolution")
+        and node.get_output_partial_shape(0)[1].get_max_length() != 1
+    }
+
+
+def _named(model: Any, layers: Sequence[str]) -> list[str]:
+    """Return what OpenVINO calls some layers of the ONNX network.
+
+    Raises:
+        RuntimeError: it has no convolution for one of them.
+    """
+    known = _layers(model)
+    # a convolution's bias becomes an operation of its own, which keeps the name
+    found = {
+        layer: next((name for name in (f"{layer}/WithoutBiases", layer) if name in known), None) for layer in layers
+    }
+    if strange := [layer for layer, name in found.items() if name is None]:
+        raise RuntimeError(
+            f"OpenVINO's network has no layer {', '.join(strange[:5])}; it has {', '.join([*known][:3])}, …"
+        )
+    return [name for name in found.values() if name is not None]
 
 
 def _decoding(model: Any) -> list[str]:
@@ -130,14 +207,14 @@ def _decoding(model: Any) -> list[str]:
     In 8 bits a coordinate of 0..640 pixels moves in steps of 2.5, and scores that share a tensor with it vanish. The
     1-channel convolution of a distribution-focal head only sums up a distribution: it counts as decoding too.
     """
+    layers = _layers(model)
     feeds_convolution: set[str] = set()
     for node in reversed(model.get_ordered_ops()):
         name = node.get_friendly_name()
-        is_layer = node.get_type_name() == "Convolution" and node.get_output_partial_shape(0)[1].get_max_length() != 1
         consumers = (
             port.get_node().get_friendly_name() for output in node.outputs() for port in output.get_target_inputs()
         )
-        if is_layer or any(consumer in feeds_convolution for consumer in consumers):
+        if name in layers or any(consumer in feeds_convolution for consumer in consumers):
             feeds_convolution.add(name)
     passive = ("Parameter", "Result", "Constant")
     return [
@@ -150,7 +227,7 @@ def _decoding(model: Any) -> list[str]:
 class OpenVinoSession(BaseSession):
     """A compiled model, an infer request for each thread."""
 
-    def __init__(self, compiled: Any, threads: int) -> None:
+    def __init__(self, compiled: Any, job: LoadJob) -> None:
         self._compiled = compiled
         self._local = threading.local()
         kinds: Counter[str] = Counter()
@@ -161,8 +238,13 @@ class OpenVinoSession(BaseSession):
         super().__init__(
             device=",".join(device.split(".")[0] for device in compiled.get_property("EXECUTION_DEVICES")).lower(),
             precision=kinds.most_common(1)[0][0] if kinds else "unknown",
-            details={"threads": threads, "convolutions": dict(kinds)},
+            details={"threads": job.threads, "convolutions": dict(kinds)},
         )
+        if kept := len(job.artifact.how.get("float_layers", ())):
+            integer = job.artifact.how["layers"] - kept
+            as_meant = kinds["int8"] == integer
+            self.precision = MIXED if as_meant else f"{kinds['int8']} convolutions in int8, not {integer}"
+            self.details["float_layers"] = kept
 
     def run(self, images: Images) -> Outputs:
         """See `Session.run`."""
@@ -171,6 +253,34 @@ class OpenVinoSession(BaseSession):
             request = self._local.request = self._compiled.create_infer_request()
         request.infer([images], share_inputs=True)
         return [np.asarray(request.get_output_tensor(i).data) for i in range(len(self._compiled.outputs))]
+
+
+class QuantisedSession(OpenVinoSession):
+    """A compiled model that computes in 8 bits what reads the outputs of FakeQuantize operations."""
+
+    def __init__(self, compiled: Any, job: LoadJob) -> None:
+        super().__init__(compiled, job)
+        self._job = job
+        self._emulating: OpenVinoSession | None = None
+
+    def emulate(self, images: Images) -> Outputs:
+        """See `Emulator.emulate`."""
+        if self._emulating is None:
+            self._emulating = emulation(self._job)
+        return self._emulating.run(images)
+
+    def saturates(self) -> bool:
+        """See `Emulator.saturates`."""
+        return saturates()
+
+
+def emulation(job: LoadJob) -> OpenVinoSession:
+    """Load an INT8 Artifact so that all of it is computed in float."""
+    import openvino
+
+    model = openvino.Core().read_model(_file(job))
+    _compute_in_float(model)
+    return OpenVinoSession(_compiled(model, job), job)
 
 
 def _precision(primitive: str) -> str:

@@ -17,7 +17,7 @@ model = click.argument("model", type=click.Path(path_type=str))
 out = click.option("--out", type=click.Path(path_type=Path), help="Folder for the Run.  [default: bakeoff-MODEL-TIME]")
 
 _INPUT: list[Decorator] = [
-    click.option("--data", metavar="DATA.yaml", help="Dataset: images and labels, in Ultralytics' yaml form."),
+    click.option("--data", metavar="DATA", help="Dataset: Ultralytics' yaml, or COCO's json."),
     click.option("--calibration", metavar="DIR", help="Images for INT8 calibration.  [default: the training split]"),
     click.option("--calibration-images", type=int, default=128, show_default=True, help="How many of them to draw."),
     click.option(
@@ -46,11 +46,33 @@ _SELECT: list[Decorator] = [
     click.option("--only", multiple=True, metavar="GLOB", help="Only Candidates whose key matches.  [repeatable]"),
     click.option("--skip", multiple=True, metavar="GLOB", help="Not those whose key matches.  [repeatable]"),
     click.option("--images", type=int, metavar="N", help="Only the first N validation images."),
+    click.option(
+        "--labels/--no-labels",
+        default=True,
+        help="Without labels: agreement with the reference alone; DATA may be a folder of images.",
+    ),
+    click.option(
+        "--conf",
+        type=float,
+        help="Confidence to deploy with.  [default: 0.25 when timing; else the reference's best F1, cross-fitted]",
+    ),
     click.option("--resume", is_flag=True, help="Go on with the interrupted Run in --out."),
     click.option("--json", "as_json", is_flag=True, help="Print the table as JSON."),
 ]
+_INT8: list[Decorator] = [
+    click.option(
+        "--calibration-seeds",
+        type=int,
+        default=1,
+        show_default=True,
+        metavar="K",
+        help="Convert INT8 from K draws of images, to see the spread.",
+    ),
+    click.option("--repair/--no-repair", default=True, help="Keep a rejected INT8's worst layers in float, and retry."),
+]
 _JUDGE: list[Decorator] = [
     click.option("--max-map-drop", type=float, default=0.01, show_default=True, help="Allowed loss of mAP50-95."),
+    click.option("--max-recall-drop", type=float, help="Allowed loss of recall at one confidence.  [default: any]"),
     click.option("--latency-budget", "latency_budget_ms", type=float, metavar="MS", help="1x1 latency to meet."),
     click.option("--percentile", type=float, default=50.0, show_default=True, help="Percentile the budget applies to."),
     click.option(
@@ -72,7 +94,6 @@ _SPEED: list[Decorator] = [
         help="Streams x batch.  [repeatable]",
     ),
     click.option("--frames", type=int, default=250, show_default=True, help="Frames a stream."),
-    click.option("--conf", type=float, default=0.25, show_default=True, help="Confidence threshold when timing."),
     click.option("--quick", is_flag=True, help="Few rounds: a first look, not for deciding."),
 ]
 
@@ -88,7 +109,7 @@ def _all(options: list[Decorator]) -> Decorator:
 
 inputs = _all(_INPUT)
 select = _all(_SELECT)
-judging = _all(_JUDGE)
+judging = _all([*_INT8, *_JUDGE])
 speed = _all(_SPEED)
 
 
@@ -123,6 +144,11 @@ def _read_config(context: click.Context, path: Path | None) -> None:
         raise InputError(f"config {path} cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"config {path} is not TOML: {one_line(error, 120)}") from error
+    negated = {
+        option.removeprefix("--"): parameter
+        for parameter in context.command.params
+        for option in parameter.secondary_opts
+    }
     by_option = {
         option.removeprefix("--"): parameter
         for parameter in context.command.params
@@ -133,6 +159,9 @@ def _read_config(context: click.Context, path: Path | None) -> None:
     defaults = {}
     for name, value in values.items():
         option = name.replace("_", "-")
+        if option in negated and isinstance(value, bool):
+            defaults[negated[option].name] = not value
+            continue
         if option not in by_option or option == "config":
             raise InputError(f"config {path}: no option {name!r}{nearest(option, by_option)} see bakeoff run --help")
         parameter = by_option[option]

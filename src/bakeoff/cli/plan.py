@@ -19,7 +19,7 @@ def command(as_json: bool, **values: Any) -> None:
     """List the Candidates that `run` would try for MODEL, without running them."""
     import json
 
-    from bakeoff.bake import planned
+    from bakeoff.bake import ON_REQUEST, planned
     from bakeoff.cli import terminal
 
     trials = planned(options.settings(values))
@@ -27,7 +27,7 @@ def command(as_json: bool, **values: Any) -> None:
         (
             trial.candidate.key,
             trial.candidate.label,
-            {"ok": "ready"}.get(trial.status, trial.status),
+            "on request" if trial.skip == ON_REQUEST else {"ok": "ready"}.get(trial.status, trial.status),
             trial.skip or trial.built_only or "",
         )
         for trial in trials

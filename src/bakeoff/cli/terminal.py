@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -25,6 +25,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from bakeoff.api import Run
+    from bakeoff.report.table import Cell
     from bakeoff.steps.context import Observer
 
 PLAIN_EVERY_S = 10.0
@@ -140,7 +141,7 @@ def show(run: Run) -> None:
         cells = [
             str(row["candidate"]),
             verdict,
-            _cell(row["val_map50_95"], ".4f"),
+            _with_half_width(row, "val_map50_95"),
             *([] if narrow else [delta]),
             *(_cell(row.get(f"latency_{w}_ms"), ".1f") for w in ("1x1", "1x2", "2x1")),
             speedup,
@@ -158,6 +159,12 @@ def show(run: Run) -> None:
 def as_json(run: Run) -> str:
     """Return the table's rows as JSON."""
     return json.dumps(run.rows, indent=1, ensure_ascii=False)
+
+
+def _with_half_width(row: Mapping[str, Cell], name: str) -> str:
+    value, low, high = (row.get(f"{name}{bound}") for bound in ("", "_low", "_high"))
+    shown = _cell(value, ".4f")
+    return f"{shown} ±{(high - low) / 2:.4f}" if isinstance(low, float) and isinstance(high, float) else shown
 
 
 def _cell(value: object, form: str) -> str:

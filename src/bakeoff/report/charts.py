@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from bakeoff.records import Estimate
 from bakeoff.report.table import Line, View, workloads
 
 COLOURS = {
@@ -64,6 +65,11 @@ def _name(line: Line) -> str:
     return f"{line.key}\n({verdict})" if verdict else line.key
 
 
+def _bar(one: Estimate) -> list[list[float]]:
+    """Return the lengths of an error bar; a percentile interval may leave out the figure itself."""
+    return [[max(0.0, one.value - one.low)], [max(0.0, one.high - one.value)]]
+
+
 def _accuracy(view: View) -> Figure | None:
     lines = [line for line in view.lines if line.trial.accuracy is not None]
     if not lines:
@@ -74,7 +80,14 @@ def _accuracy(view: View) -> Figure | None:
         for metric, name, shade in zip(METRICS, METRIC_NAMES, SHADES, strict=True)
     ]
     _bars(left, lines, series)
+    for i, metric in enumerate(METRICS):
+        for row, line in enumerate(lines):
+            assert line.trial.accuracy is not None
+            if (bounds := line.trial.accuracy.intervals.get(metric)) is not None:
+                place = row + (i - (len(METRICS) - 1) / 2) * 0.8 / len(METRICS)
+                left.plot(bounds, (place, place), color="#222222", lw=0.8)
     left.set_xlim(0, 1)
+    left.set_xlabel("with 95% intervals")
     margin = view.run.settings.requirements.max_map_drop
     right.axvline(0, color="#444444", lw=0.8)
     right.axvline(-margin, color=COLOURS["rejected"], ls="--", lw=1)
@@ -82,8 +95,7 @@ def _accuracy(view: View) -> Figure | None:
     for row, line in enumerate(lines):
         if (delta := line.trial.map_delta) is not None:
             colour = COLOURS[line.verdict.verdict]
-            xerr = [[delta.value - delta.low], [delta.high - delta.value]]
-            right.errorbar(delta.value, row, xerr=xerr, fmt="o", color=colour, capsize=3)
+            right.errorbar(delta.value, row, xerr=_bar(delta), fmt="o", color=colour, capsize=3)
     right.set_xlabel("mAP50-95 against the reference, 95% interval")
     right.xaxis.grid(True, alpha=0.3)
     return figure
@@ -134,7 +146,7 @@ def _tradeoff(view: View) -> Figure | None:
         assert line.trial.accuracy is not None
         x, y = line.latencies["1x1"].median_ms, line.trial.accuracy.map50_95
         delta, ratio = line.trial.map_delta, line.speedups.get("1x1")
-        yerr = None if delta is None else [[delta.value - delta.low], [delta.high - delta.value]]
+        yerr = None if delta is None else _bar(delta)
         xerr = None
         if ratio is not None and ratio.low is not None and ratio.high is not None:
             xerr = [[x - x * ratio.value / ratio.high], [x * ratio.value / ratio.low - x]]

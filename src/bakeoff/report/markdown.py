@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from bakeoff.report import accuracy
 from bakeoff.report.table import Line, View, workloads
 from bakeoff.report.takeaways import answer, takeaways
+from bakeoff.report.words import number, plain, table
 
 CHART_TITLES = {
     "accuracy": "Accuracy snapshot",
@@ -19,7 +21,7 @@ def render(view: View, charts: Mapping[str, str]) -> str:
     """Return the report; `charts` maps a chart's name to its path beside the report."""
     run = view.run
     parts = [
-        f"# bakeoff: {_plain(Path(run.model.path).name)} on {_plain(run.host.cpu or run.host.architecture)}",
+        f"# bakeoff: {plain(Path(run.model.path).name)} on {plain(run.host.cpu or run.host.architecture)}",
         answer(view),
         *_warnings(view),
         "## Results",
@@ -30,8 +32,14 @@ def render(view: View, charts: Mapping[str, str]) -> str:
         parts += [f"## {CHART_TITLES[name]}", f"![{CHART_TITLES[name]}]({path})"]
     if words := takeaways(view):
         parts += ["## Takeaways", "\n".join(f"- {text}" for text in words)]
-    parts += [*_troubles(view), *_two_cameras(view), "## What each one costs to have", _cost_table(view)]
-    parts += [*_classes(view), "## How this was measured", _method(view)]
+    parts += [
+        *accuracy.sections(view),
+        *_troubles(view),
+        *_two_cameras(view),
+        "## What each one costs to have",
+        _cost_table(view),
+    ]
+    parts += ["## How this was measured", _method(view)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -41,7 +49,7 @@ def _main_table(view: View) -> str:
         *(f"{w} ms" for w in workloads(view)), "p95 ms", f"{view.run.settings.frames} frames s", "speedup [95%]",
     ]  # fmt: skip
     rows = [[f"`{line.key}`", _verdict(line), *_accuracy(view, line), *_speed(view, line)] for line in view.lines]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _verdict(line: Line) -> str:
@@ -49,12 +57,14 @@ def _verdict(line: Line) -> str:
 
 
 def _accuracy(view: View, line: Line) -> list[str]:
-    accuracy, delta = line.trial.accuracy, line.trial.map_delta
-    if accuracy is None:
+    measured = line.trial.accuracy
+    if measured is None:
         return ["", "", "", "", ""]
-    figures = [accuracy.precision, accuracy.recall, accuracy.map50, accuracy.map50_95]
-    shown = "" if delta is None else "{} [{}, {}]".format(*map(_signed, (delta.value, delta.low, delta.high)))
-    return [*(f"{value:.3f}" for value in figures), shown]
+    figures = [
+        accuracy.with_half_width(getattr(measured, name), measured.intervals.get(name))
+        for name in ("precision", "recall", "map50", "map50_95")
+    ]
+    return [*figures, accuracy.difference(line.trial.map_delta)]
 
 
 def _speed(view: View, line: Line) -> list[str]:
@@ -72,7 +82,8 @@ def _how_to_read(view: View) -> str:
     margin = view.run.settings.requirements.max_map_drop
     return (
         f"Δ is against the reference on the same images (paired bootstrap). *accepted*: the whole interval lies above "
-        f"-{margin:g}; *rejected*: below it; *undecided*: these images can't tell. Latency is the median of one "
+        f"-{margin:g}; *rejected*: below it; *undecided*: these images can't tell. ± is half the width of a 95% "
+        "interval; P and R stand at each Candidate's own best F1. Latency is the median of one "
         "prediction, frame in memory to boxes in memory; `SxB` is S streams at once with batches of B frames. Speedup "
         "is the paired ratio at 1x1; intervals that hold 1 are ties. An empty cell was not measured."
     )
@@ -96,11 +107,11 @@ def _warnings(view: View) -> Iterable[str]:
 
 
 def _troubles(view: View) -> Iterable[str]:
-    rows = [[f"`{line.key}`", line.trial.status, _plain(line.trial.reason)] for line in view.lines if line.trial.reason]
+    rows = [[f"`{line.key}`", line.trial.status, plain(line.trial.reason)] for line in view.lines if line.trial.reason]
     if not rows:
         return
     yield "## What is missing, and why"
-    yield _table(["Candidate", "status", "reason"], rows, words=True)
+    yield table(["Candidate", "status", "reason"], rows, words=True)
     for line in view.lines:
         if failure := line.trial.failure:
             yield f"`{line.key}`: reproduce with `{failure.reproduce}`; log: `{failure.log}`"
@@ -116,7 +127,7 @@ def _two_cameras(view: View) -> Iterable[str]:
     ]  # fmt: skip
     if rows:
         yield "## Two cameras"
-        yield _table(["Candidate", "two frames ms", "frames/s 1x1", "frames/s 1x2", "frames/s 2x1"], rows)
+        yield table(["Candidate", "two frames ms", "frames/s 1x1", "frames/s 1x2", "frames/s 2x1"], rows)
 
 
 def _cost_table(view: View) -> str:
@@ -126,11 +137,11 @@ def _cost_table(view: View) -> str:
         rows.append(
             [
                 f"`{line.key}`",
-                _number(trial.convert_s, ".1f"),
-                _number(trial.load_s, ".2f"),
-                _number(trial.first_run_ms, ".0f"),
-                _number(None if trial.artifact is None else trial.artifact.size_bytes / 1e6, ".1f"),
-                _number(None if trial.peak_memory_bytes is None else trial.peak_memory_bytes / 1e6, ".0f"),
+                number(trial.convert_s, ".1f"),
+                number(trial.load_s, ".2f"),
+                number(trial.first_run_ms, ".0f"),
+                number(None if trial.artifact is None else trial.artifact.size_bytes / 1e6, ".1f"),
+                number(None if trial.peak_memory_bytes is None else trial.peak_memory_bytes / 1e6, ".0f"),
                 *(
                     ["", "", ""]
                     if single is None
@@ -138,7 +149,7 @@ def _cost_table(view: View) -> str:
                 ),
             ]
         )
-    return _table(
+    return table(
         [
             "Candidate",
             "convert s",
@@ -154,42 +165,28 @@ def _cost_table(view: View) -> str:
     )
 
 
-def _classes(view: View) -> Iterable[str]:
-    scored = [line for line in view.lines if line.trial.accuracy is not None]
-    if not scored or len(view.run.model.class_names) > 30:
-        return
-    names = [metric.name for metric in scored[0].trial.accuracy.per_class]  # type: ignore[union-attr]
-    rows = [
-        [f"`{line.key}`", *(_number(metric.ap50_95, ".3f") for metric in line.trial.accuracy.per_class)]
-        for line in scored
-        if line.trial.accuracy is not None
-    ]
-    yield "## mAP50-95 by class"
-    yield _table(["Candidate", *(_plain(name) for name in names)], rows)
-
-
 def _method(view: View) -> str:
     run, host = view.run, view.run.host
     settings = run.settings
     cores = f"{host.cores_usable} usable cores of {host.cores_physical or 'unknown'}"
     lines = [
-        f"Model: `{_plain(run.model.path)}`, sha256 `{run.model.sha256[:16]}…`, {run.model.imgsz}x{run.model.imgsz}, "
+        f"Model: `{plain(run.model.path)}`, sha256 `{run.model.sha256[:16]}…`, {run.model.imgsz}x{run.model.imgsz}, "
         f"{len(run.model.class_names)} classes, {run.model.format}",
-        f"Host: {_plain(host.cpu or 'unknown')}, {cores}, {host.memory_bytes / 2**30:.1f} GiB, {_plain(host.os)}, "
+        f"Host: {plain(host.cpu or 'unknown')}, {cores}, {host.memory_bytes / 2**30:.1f} GiB, {plain(host.os)}, "
         f"governor {host.governor or 'unknown'}, {'virtual machine' if host.virtual else 'no hypervisor seen'}, "
-        f"load {_number(host.load_1m, '.2f') or 'unknown'} at the start",
+        f"load {number(host.load_1m, '.2f') or 'unknown'} at the start",
         f"Instruction sets: {', '.join(host.instruction_sets) or 'unknown'}",
     ]
     if run.dataset is not None:
         data = run.dataset
         lines.append(
-            f"Images: {data.images} with {data.boxes} boxes from `{_plain(data.path)}` ({data.background_images} "
+            f"Images: {data.images} with {data.boxes} boxes from `{plain(data.path)}` ({data.background_images} "
             f"without a box, {data.duplicate_boxes} duplicate boxes dropped)"
         )
-        if any(line.trial.candidate.precision == "int8" and line.trial.skip is None for line in view.lines):
+        if any(line.trial.candidate.quantised and line.trial.skip is None for line in view.lines):
             lines.append(
                 f"INT8 calibration: {data.calibration_images} images from "
-                f"`{_plain(data.calibration_from or 'nowhere')}`, disjoint from validation by content, "
+                f"`{plain(data.calibration_from or 'nowhere')}`, disjoint from validation by content, "
                 f"preset {settings.int8_preset}, seed {settings.seed}"
             )
     if run.timing:
@@ -200,29 +197,12 @@ def _method(view: View) -> str:
             f"{' (quick)' if settings.quick else ''}; {run.timing.get('seconds', 0):.0f} s"
         )
     lines += [
-        f"Accuracy: confidence 0.001, NMS IoU 0.7, multi-label, 300 detections; timing: confidence {settings.conf:g}",
+        "Accuracy: confidence 0.001, NMS IoU 0.7, multi-label, 300 detections; "
+        f"timing: confidence {settings.timed_confidence:g}",
         f"Seed {settings.seed}; begun {run.created}, finished {run.finished or 'not yet'}",
         f"bakeoff {run.bakeoff}, Python {host.python}, "
         + ", ".join(f"{name} {version}" for name, version in run.versions.items()),
     ]
     if settings.command:
-        lines.append(f"Command: `{_plain(' '.join(settings.command))}`")
+        lines.append(f"Command: `{plain(' '.join(settings.command))}`")
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = False) -> str:
-    align = ["---", *("---" if words else "---:" for _ in head[1:])]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, align, *rows))
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
-
-
-def _signed(value: float) -> str:
-    return f"{round(value, 4) + 0.0:+.4f}"  # never -0.0000
-
-
-def _plain(text: str) -> str:
-    """Make outside text harmless in Markdown: names of files and classes are not ours."""
-    return "".join("\\" + c if c in "|*_[]<>`" else c for c in text) if any(c in "|*[]<>`" for c in text) else text

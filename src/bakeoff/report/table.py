@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bakeoff.errors import StoreError
-from bakeoff.records import Delta, RunRecord, Trial, Verdict, Workload
+from bakeoff.records import Estimate, RunRecord, Trial, Verdict, Workload
 from bakeoff.speed.samples import Latency, Timings, speedup, summarise
 from bakeoff.stats import Ratio
 from bakeoff.store import RunFolder
@@ -54,6 +54,9 @@ COLUMNS = (
     "peak_memory_bytes",
     "energy_j_per_frame",
 )
+BOUNDS = ("", "_low", "_high")
+OPERATING = ("precision", "recall", "f1", "false_alarms_per_image", "misses_per_image")
+AGREEMENT = ("matched_share", "mean_iou", "score_shift", "class_flips")
 FIXED_WORKLOADS = ("1x1", "1x2", "2x1")
 Cell = str | int | float | None
 
@@ -134,7 +137,22 @@ def columns(view: View) -> tuple[str, ...]:
         *(f"latency_{w}_ms" for w in more),
         *(f"frames_{w}_s" for w in ("1x2", *more)),
         *(f"frames_per_s_{w}" for w in (*FIXED_WORKLOADS, *more)),
-        *(f"{name}_delta{bound}" for name in ("precision", "recall") for bound in ("", "_low", "_high")),
+        *(f"{name}_delta{bound}" for name in ("precision", "recall", "map50") for bound in BOUNDS),
+        *(f"val_{name}{bound}" for name in ("precision", "recall", "map50", "map50_95") for bound in BOUNDS[1:]),
+        "confidence",
+        *(f"op_{name}{bound}" for name in OPERATING for bound in BOUNDS),
+        *(f"op_{name}_delta{bound}" for name in OPERATING for bound in BOUNDS),
+        "restoring_confidence",
+        "restoring_false_alarms_per_image",
+        *(f"d_ece{bound}" for bound in BOUNDS),
+        *(f"d_ece_delta{bound}" for bound in BOUNDS),
+        *(f"{name}{bound}" for name in AGREEMENT for bound in BOUNDS),
+        "box_error_px",
+        "score_error",
+        "calibration_draws",
+        "calibration_map_low",
+        "calibration_map_high",
+        "float_layers",
         "coco_map50_95",
         "coco_map50",
         "coco_map75",
@@ -179,11 +197,7 @@ def row(view: View, line: Line) -> dict[str, Cell]:
             "val_map50_95": accuracy.map50_95,
             **{f"coco_{name}": value for name, value in accuracy.coco.items()},
         }
-    none = Delta(value=0.0, low=0.0, high=0.0) if accuracy is not None and line.key == view.run.reference else None
-    deltas = {"map": trial.map_delta, "precision": trial.precision_delta, "recall": trial.recall_delta}
-    for name, delta in deltas.items():
-        if (shown := delta or none) is not None:
-            cells |= {f"{name}_delta": shown.value, f"{name}_delta_low": shown.low, f"{name}_delta_high": shown.high}
+    cells |= _estimates(trial, is_reference=line.key == view.run.reference)
     for workload, latency in line.latencies.items():
         cells |= {
             f"latency_{workload}_ms": latency.median_ms,
@@ -206,6 +220,51 @@ def row(view: View, line: Line) -> dict[str, Cell]:
     if trial.warm_up:
         cells["warm_up_settled"] = "yes" if all(warm.settled for warm in trial.warm_up) else "no"
     return {name: cells.get(name) for name in columns(view)}
+
+
+def _estimates(trial: Trial, *, is_reference: bool) -> dict[str, Cell]:
+    """Return the cells of accuracy figures with intervals; the reference differs from itself by nothing."""
+    none = Estimate(value=0.0, low=0.0, high=0.0) if is_reference and trial.accuracy is not None else None
+    cells: dict[str, Cell] = {}
+
+    def put(name: str, one: Estimate | None) -> None:
+        if one is not None:
+            cells.update({name: one.value, f"{name}_low": one.low, f"{name}_high": one.high})
+
+    put("map_delta", trial.map_delta or none)
+    put("map50_delta", trial.map50_delta or none)
+    put("precision_delta", trial.precision_delta or none)
+    put("recall_delta", trial.recall_delta or none)
+    if trial.accuracy is not None:
+        for name, (low, high) in trial.accuracy.intervals.items():
+            cells |= {f"val_{name}_low": low, f"val_{name}_high": high}
+    if (point := trial.operating_point) is not None:
+        cells |= {
+            "confidence": point.confidence,
+            "restoring_confidence": point.restoring_confidence,
+            "restoring_false_alarms_per_image": point.restoring_false_alarms_per_image,
+        }
+        for name in OPERATING:
+            put(f"op_{name}", getattr(point, name))
+            put(f"op_{name}_delta", point.deltas.get(name, none))
+        put("d_ece", point.d_ece)
+        put("d_ece_delta", point.d_ece_delta or none)
+    if (agreement := trial.agreement) is not None:
+        for name in AGREEMENT:
+            put(name, getattr(agreement, name))
+    if trial.parity is not None:
+        errors = {group.group: group.max_error for group in trial.parity.reference}
+        cells |= {"box_error_px": errors.get("boxes"), "score_error": errors.get("scores")}
+    if trial.calibration_draws and trial.accuracy is not None:
+        values = [trial.accuracy.map50_95, *(draw.map50_95 for draw in trial.calibration_draws)]
+        cells |= {
+            "calibration_draws": len(values),
+            "calibration_map_low": min(values),
+            "calibration_map_high": max(values),
+        }
+    if trial.repair:
+        cells["float_layers"] = trial.repair[-1].float_layers
+    return cells
 
 
 def write_csv(view: View, path: Path) -> None:

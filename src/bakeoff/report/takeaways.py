@@ -21,7 +21,14 @@ def answer(view: View) -> str:
         if not any(line.latencies for line in view.lines):
             if run.settings.speed:
                 return "**No answer yet**: nothing was timed."
+            if not run.settings.labels:
+                return "Agreement only: there were no labels and nothing was timed, so nothing is recommended."
             return "Accuracy only: nothing was timed, so nothing is recommended."
+        if not run.settings.labels:
+            return (
+                "**No recommendation**: without labels a loss of accuracy cannot be told; see how each agrees with "
+                f"the reference, `{reference.key}`, and give labels to decide."
+            )
         if not run.settings.accuracy:
             return "Speed only: accuracy was not measured, so nothing is recommended."
         return f"**Stay with `{reference.key}`**: {_why_none(view)}."

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from bakeoff import host
-from bakeoff.records import RunRecord, Settings, Trial
+from bakeoff.records import MIXED, RunRecord, Settings, Trial
 from bakeoff.store import RunFolder
 from bakeoff.worker.parent import ChildError, Worker
 
@@ -106,7 +106,11 @@ class Context:
             "threads",
             "step_timeout_s",
         ]
-        names += {"convert": [], "verify": ["images"], "time": ["images", "frames", "conf", "quick"]}[command]
+        names += {"convert": [], "verify": ["images", "conf"], "time": ["images", "frames", "conf", "quick"]}[command]
+        if step == "convert" and MIXED in key:
+            words += ["--recipe", str(self.folder.path / "recipe.json")]
+        if command == "verify" and not settings.labels:
+            words.append("--no-labels")
         for name in names:
             value = getattr(settings, name)
             if value != getattr(plain, name):

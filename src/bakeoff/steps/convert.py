@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from bakeoff.data import calibration
 from bakeoff.errors import InputError
-from bakeoff.records import Candidate, Settings
+from bakeoff.records import MIXED, Artifact, Candidate, Recipe, Settings
 from bakeoff.steps.context import Context
 from bakeoff.steps.prepare import Inputs, ModelReader
 from bakeoff.worker import protocol as p
@@ -17,32 +18,63 @@ from bakeoff.worker.parent import ChildError, Worker
 
 def convert_all(context: Context, inputs: Inputs) -> None:
     """Convert what is not converted yet; a Trial's Failure ends that Trial only."""
-    todo = [trial for trial in context.run.trials if trial.status in ("ok", "built") and trial.artifact is None]
+    todo = [
+        trial
+        for trial in context.run.trials
+        if trial.status in ("ok", "built") and trial.artifact is None and trial.candidate.precision != MIXED
+    ]  # a mixed one needs a Recipe first: `repair` converts it
     if todo:
         context.observer.stage("converting", len(todo))
     for trial in todo:
         key = trial.candidate.key
         context.observer.advance(0, key)
         try:
-            with context.worker(key) as worker:
-                converted = convert(
-                    worker,
-                    trial.candidate,
-                    context,
-                    inputs,
-                    context.folder.artifacts / trial.candidate.slug,
-                )
-            assert converted.artifact is not None
-            folder = f"{context.folder.artifacts.name}/{trial.candidate.slug}"  # a Run's folder may move
-            artifact = msgspec.structs.replace(converted.artifact, folder=folder)
-            context.change_trial(key, artifact=artifact, convert_s=converted.seconds)
+            artifact, seconds = convert_into(context, inputs, trial.candidate, context.folder.artifacts)
+            context.change_trial(key, artifact=artifact, convert_s=seconds)
         except ChildError as error:
             context.fail(key, "convert", error)
         context.observer.advance()
 
 
-def convert(worker: Worker, candidate: Candidate, context: Context, inputs: Inputs, folder: Path) -> p.Converted:
+def convert_into(
+    context: Context,
+    inputs: Inputs,
+    candidate: Candidate,
+    parent: Path,
+    images: p.CalibrationSpec | None = None,
+    recipe: Recipe | None = None,
+) -> tuple[Artifact, float]:
+    """Convert one Candidate in a child of its own, into a folder below `parent`, which lies in the Run's folder.
+
+    Raises:
+        ChildError: it failed.
+    """
+    with context.worker(candidate.key) as worker:
+        converted = convert(worker, candidate, context, inputs, parent / candidate.slug, images, recipe)
+    assert converted.artifact is not None
+    folder = (parent / candidate.slug).relative_to(context.folder.path).as_posix()  # a Run's folder may move
+    return msgspec.structs.replace(converted.artifact, folder=folder), converted.seconds
+
+
+def convert(
+    worker: Worker,
+    candidate: Candidate,
+    context: Context,
+    inputs: Inputs,
+    folder: Path,
+    images: p.CalibrationSpec | None = None,
+    recipe: Recipe | None = None,
+) -> p.Converted:
     """Convert one Candidate into `folder`, exporting the ONNX forms that it asks for on the way.
+
+    Args:
+        worker: the child that converts.
+        candidate: what to make.
+        context: the Run.
+        inputs: of the Run.
+        folder: emptied first.
+        images: others to calibrate with than the Run's own draw.
+        recipe: of a mixed Candidate.
 
     Raises:
         ChildError: it failed.
@@ -56,7 +88,8 @@ def convert(worker: Worker, candidate: Candidate, context: Context, inputs: Inpu
             folder=str(folder.absolute()),
             batches=batches(context.settings),
             onnx=reader.files,
-            calibration=_calibration(candidate, context.settings, inputs),
+            calibration=(images or calibration_spec(context, inputs)) if candidate.quantised else None,
+            recipe=recipe,
         )
         try:
             answer = worker.ask(request, p.Converted)
@@ -73,11 +106,11 @@ def batches(settings: Settings) -> tuple[int, ...]:
     return tuple(sorted({1, *(workload.batch for workload in settings.workloads)}))
 
 
-def _calibration(candidate: Candidate, settings: Settings, inputs: Inputs) -> p.CalibrationSpec | None:
-    if candidate.precision != "int8":
-        return None
+def calibration_spec(context: Context, inputs: Inputs, seed: int | None = None) -> p.CalibrationSpec:
+    """Return the Run's own draw of calibration images, or that of another seed."""
+    settings = context.settings
+    own = settings.seed if seed is None else seed
+    drawn = calibration.draw(inputs.calibration_pool, settings.calibration_images, own)
     return p.CalibrationSpec(
-        images=tuple(str(path.absolute()) for path in inputs.calibration),
-        preset=settings.int8_preset,
-        seed=settings.seed,
+        images=tuple(str(path.absolute()) for path in drawn), preset=settings.int8_preset, seed=own
     )

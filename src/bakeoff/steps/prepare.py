@@ -13,7 +13,8 @@ import numpy as np
 
 from bakeoff import plan
 from bakeoff.accuracy.boxes import GroundTruth
-from bakeoff.data import calibration, frames, yolo
+from bakeoff.data import calibration, frames
+from bakeoff.data.dataset import DatasetFiles, check_sizes, open_dataset
 from bakeoff.data.images import content_hash, is_image, list_images
 from bakeoff.data.letterbox import Geometry
 from bakeoff.errors import InputError
@@ -32,6 +33,7 @@ class Inputs:
     reader: ModelReader
     validation: list[Path] = field(default_factory=list)
     calibration: list[Path] = field(default_factory=list)  # the drawn ones
+    calibration_pool: list[Path] = field(default_factory=list)  # what they were drawn from
     no_calibration: str | None = None  # why there are none
     truth: GroundTruth | None = None
     geometries: list[Geometry] = field(default_factory=list)
@@ -119,12 +121,28 @@ def plan_trials(context: Context, inputs: Inputs) -> None:
     candidates = [candidate for _, proposed in probed for candidate in proposed]
     reference = plan.reference_of(model, candidates)
     chosen = plan.select(candidates, reference, settings.only, settings.skip)
-    trials = plan.trials(
-        chosen, [status for status, _ in probed], settings.workloads, calibration=inputs.no_calibration
+    offered = tuple(
+        candidate
+        for candidate in candidates
+        if candidate.on_request
+        and candidate not in chosen
+        and not any(candidate.matches(pattern) for pattern in settings.skip)
     )
-    if any(trial.candidate.precision == "int8" and trial.skip is None for trial in trials):
+    trials = plan.trials(
+        chosen,
+        [status for status, _ in probed],
+        settings.workloads,
+        calibration=inputs.no_calibration,
+        judged=settings.accuracy and settings.labels,
+    )
+    if any(trial.candidate.quantised and trial.skip is None for trial in trials):
         check_calibration(context)
-    context.change(backends=tuple(status for status, _ in probed), reference=reference.key, trials=tuple(trials))
+    context.change(
+        backends=tuple(status for status, _ in probed),
+        reference=reference.key,
+        offered=offered,
+        trials=tuple(trials),
+    )
 
 
 def read_dataset(context: Context, inputs: Inputs) -> None:
@@ -136,18 +154,20 @@ def read_dataset(context: Context, inputs: Inputs) -> None:
     settings, model = context.settings, context.run.model
     if settings.data is None:
         raise InputError("a dataset is needed: --data data.yaml")
-    dataset = yolo.read_dataset(Path(settings.data))
+    # what is only timed needs no labels, so its images may lie in a plain folder
+    labelled = settings.labels and (settings.accuracy or not Path(settings.data).is_dir())
+    dataset = _open(context, settings.data, labels=labelled)
     check_names(model, dataset)
     inputs.validation = list(dataset.validation[: settings.images])
     missing = [path for path in inputs.validation if not path.is_file()]
     if missing:
         raise InputError(f"{len(missing)} validation images do not exist, the first is {missing[0]}")
-    labels = [yolo.read_labels(path, dataset.class_names) for path in inputs.validation]
-    boxes = sum(len(one.classes) for one in labels)
-    if boxes == 0 and settings.accuracy:
+    labels = [dataset.labels(path) for path in inputs.validation]
+    boxes = sum(one.boxes for one in labels)
+    if boxes == 0 and labelled and settings.accuracy:
         raise InputError(
             f"dataset {settings.data} has no labels for its {len(labels)} validation images: "
-            f"expected files such as {yolo.label_path(inputs.validation[0])}"
+            f"expected {dataset.labels_from}"
         )
     draw_calibration(context, inputs)
     context.observer.stage("decoding images", len(inputs.validation))
@@ -159,19 +179,20 @@ def read_dataset(context: Context, inputs: Inputs) -> None:
         progress=lambda done: context.observer.advance(),
         threads=context.threads,
     )
+    check_sizes(dataset, inputs.validation, labels, index.frame_wh)
     inputs.geometries = [Geometry.of(wh, model.imgsz) for wh in index.frame_wh]
     inputs.truth = GroundTruth.of(labels, inputs.geometries, dataset.class_names)
     digest = hashlib.sha256()
     for path, one in zip(inputs.validation, labels, strict=True):
         digest.update(content_hash(path).encode())
-        digest.update(one.classes.tobytes() + np.ascontiguousarray(one.xywhn).tobytes())
+        digest.update(one.content())
     read = Dataset(
         path=settings.data,
         class_names=dataset.class_names,
         images=len(inputs.validation),
         boxes=boxes,
         sha256=digest.hexdigest(),
-        background_images=sum(not len(one.classes) for one in labels),
+        background_images=sum(not one.boxes for one in labels) if labelled else 0,
         duplicate_boxes=sum(one.duplicates for one in labels),
         calibration_from=settings.calibration or ("train" if inputs.calibration else None),
         calibration_images=len(inputs.calibration),
@@ -198,6 +219,7 @@ def draw_calibration(context: Context, inputs: Inputs) -> None:
     """Draw the calibration images, or note why there are none."""
     settings = context.settings
     pool = _calibration_pool(context)
+    inputs.calibration_pool = pool
     inputs.calibration = calibration.draw(pool, settings.calibration_images, settings.seed)
     if not pool:
         inputs.no_calibration = "INT8 needs calibration images; give --data with a 'train' split, or --calibration DIR"
@@ -210,11 +232,16 @@ def check_calibration(context: Context) -> None:
         InputError: naming them.
     """
     if context.settings.data is not None:
-        validation = yolo.read_dataset(Path(context.settings.data)).validation
+        validation = _open(context, context.settings.data, labels=False).validation
         calibration.check_disjoint(_calibration_pool(context), validation)
 
 
-def check_names(model: Model, dataset: yolo.YoloDataset) -> None:
+def _open(context: Context, data: str, *, labels: bool) -> DatasetFiles:
+    model = context.run.model
+    return open_dataset(Path(data), model.class_names, named=model.named, labels=labels)
+
+
+def check_names(model: Model, dataset: DatasetFiles) -> None:
     """Refuse a dataset whose classes are not the Model's.
 
     Raises:
@@ -250,7 +277,8 @@ def _calibration_pool(context: Context) -> list[Path]:
         return pool
     if settings.data is None:
         return []
-    return [path for path in yolo.read_dataset(Path(settings.data)).training if is_image(path) and path.is_file()]
+    training = _open(context, settings.data, labels=False).training
+    return [path for path in training if is_image(path) and path.is_file()]
 
 
 def check_room(context: Context, trials: int) -> None:

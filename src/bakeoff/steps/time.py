@@ -156,7 +156,7 @@ class _Group:
             action(workers[key])
         except ChildError as error:
             workers.pop(key).kill()
-            self._context.fail(key, getattr(error, "step", "time"), error)
+            self._context.fail(key, error.step or "time", error)
 
     def _prepare(self, key: str, worker: Worker, plan: Sequence[schedule.Turn]) -> None:
         """Load, and warm up for each Workload."""
@@ -178,7 +178,7 @@ class _Group:
         for workload in dict.fromkeys(turn.workload for turn in plan):
             if self._takes(key, workload):
                 context.observer.advance(0, f"warming up {workload} {key}")
-                request = p.WarmUpFor(cache=cache, workload=workload, confidence=context.settings.conf)
+                request = p.WarmUpFor(cache=cache, workload=workload, confidence=context.settings.timed_confidence)
                 answer = worker.ask(request, p.Warmed)
                 warm.append(
                     WarmUp(
@@ -194,7 +194,7 @@ class _Group:
         request = p.Block(
             cache=str(self._context.frames.absolute()),
             workload=turn.workload,
-            confidence=self._context.settings.conf,
+            confidence=self._context.settings.timed_confidence,
             first_frame=turn.first_frame,
             count=turn.count,
         )

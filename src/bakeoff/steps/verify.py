@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from bakeoff.accuracy import bootstrap
-from bakeoff.accuracy.boxes import DetectionTable
-from bakeoff.accuracy.evaluate import evaluate
+from bakeoff.accuracy import parity
+from bakeoff.data import images
 from bakeoff.errors import InputError, StoreError
-from bakeoff.records import Delta, Trial
+from bakeoff.records import Agreement, Parity, Trial
 from bakeoff.steps.context import Context
 from bakeoff.steps.prepare import Inputs
 from bakeoff.worker import protocol as p
 from bakeoff.worker.parent import ChildError, Worker
 
 CHUNK = 16  # images a request
-METRICS = {"map": "map50_95", "precision": "precision", "recall": "recall"}  # a Trial's deltas, and of what
+KEPT = "images"  # folder of copies of images that differ most
 
 
 def verify_all(context: Context, inputs: Inputs) -> None:
     """Verify what is not verified yet, the reference first: without it there is nothing to compare with."""
-    todo = [trial for trial in context.run.trials if trial.status == "ok" and trial.accuracy is None]
+    todo = [
+        trial
+        for trial in context.run.trials
+        if trial.status == "ok" and not trial.verified and trial.artifact is not None
+    ]
     if todo:
         context.observer.stage("verifying", len(todo) * len(inputs.validation))
-    reference = _Reference(context, inputs)
     for trial in todo:
         key = trial.candidate.key
         context.observer.advance(0, key)
         try:
-            with context.worker(key) as worker:
-                _verify(context, inputs, trial, worker, reference)
+            _verify(context, inputs, trial)
         except ChildError as error:
-            context.fail(key, getattr(error, "step", "verify"), error)
+            context.fail(key, error.step or "verify", error)
             if key == context.run.reference:
                 return
 
@@ -58,42 +61,107 @@ def load(context: Context, trial: Trial, worker: Worker) -> p.Loaded:
         except InputError as error:
             raise ChildError("error", str(error), worker.log) from error
     except ChildError as error:
-        error.step = "load"  # type: ignore[attr-defined]
+        error.step = "load"
         raise
 
 
-def _verify(context: Context, inputs: Inputs, trial: Trial, worker: Worker, reference: _Reference) -> None:
-    key = trial.candidate.key
+def measure(context: Context, inputs: Inputs, trial: Trial, worker: Worker, *, keep: bool = True) -> dict[str, Any]:
+    """Load a Trial's Artifact in a child and measure its accuracy; return what the Trial keeps, by its names.
+
+    Without `keep` the detections are not kept in the Run's samples.
+
+    Raises:
+        ChildError: loading or predicting failed, or the outputs are dead.
+    """
+    key, settings, run = trial.candidate.key, context.settings, context.run
+    is_reference = key == run.reference
     loaded = load(context, trial, worker)
     cache = str(context.frames.absolute())
+    heads = str((context.folder.work / "heads").absolute())
     chunks: list[p.Detected] = []
-    images = len(inputs.validation)
-    for start in range(0, images, CHUNK):
-        stop = min(start + CHUNK, images)
-        chunks.append(worker.ask(p.Detect(cache=cache, start=start, stop=stop), p.Detected))
+    count = len(inputs.validation)
+    for start in range(0, count, CHUNK):
+        stop = min(start + CHUNK, count)
+        ask = p.Detect(cache=cache, start=start, stop=stop, heads=heads, is_reference=is_reference)
+        chunks.append(worker.ask(ask, p.Detected))
         context.observer.advance(stop - start, key)
     check_health(chunks, worker)
+    constant = ("boxes",) if count > 1 and not chunks[-1].boxes_vary else ()
+    own = run.trial(run.reference).parity
+    if constant and not is_reference and not (own is not None and own.constant):
+        cause = f"output 0, boxes: the same on all {count} images, unlike the reference's; the conversion lost them"
+        raise ChildError("output", cause, worker.log)
     peak_memory_bytes = worker.peak_memory_bytes  # of loading and predicting; evaluation is no part of it
+    reference = run.trial(run.reference)
     request = p.Evaluate(
         cache=cache,
         run=str(context.folder.path.absolute()),
         candidate=trial.candidate,
-        class_names=context.run.model.class_names,
-        seed=context.settings.seed,
+        class_names=run.model.class_names,
+        seed=settings.seed,
+        labels=settings.labels,
+        reference=None if is_reference else run.reference,
+        reference_accuracy=None if is_reference else reference.accuracy,
+        confidence=settings.conf,
+        keep=keep,
     )
     try:
         evaluated = worker.ask(request, p.Evaluated)
     except InputError as error:  # a disk that is full concerns them all
         raise StoreError(str(error)) from error
-    context.change_trial(
-        key,
-        session=loaded.facts,
-        load_s=loaded.seconds,
-        first_run_ms=chunks[0].first_run_ns * 1e-6,
-        peak_memory_bytes=peak_memory_bytes,
-        accuracy=evaluated.accuracy,
-        **reference.deltas(key, evaluated),
-    )
+    return {
+        **msgspec.structs.asdict(evaluated),
+        "parity": msgspec.structs.replace(evaluated.parity or Parity(images=0), constant=constant),
+        "session": loaded.facts,
+        "load_s": loaded.seconds,
+        "first_run_ms": chunks[0].first_run_ns * 1e-6,
+        "peak_memory_bytes": peak_memory_bytes,
+        "verified": True,
+    }
+
+
+def _verify(context: Context, inputs: Inputs, trial: Trial) -> None:
+    """Measure one Trial, keep it, and then hold a quantised Session against its own graph."""
+    key = trial.candidate.key
+    with context.worker(key) as worker:
+        fields = measure(context, inputs, trial, worker)
+        fields["agreement"] = with_images(fields["agreement"], context, inputs)
+        context.change_trial(key, **{**fields, "verified": False})  # not before the last check has passed
+        if trial.candidate.quantised:
+            check_emulation(context, key, worker)
+        context.change_trial(key, verified=True)
+
+
+def check_emulation(context: Context, key: str, worker: Worker) -> None:
+    """Refuse a Session that computes something else than its graph says.
+
+    Raises:
+        ChildError: naming what it does, and the cure.
+    """
+    request = p.Emulate(cache=str(context.frames.absolute()), images=parity.EMULATED)
+    answer = worker.ask(request, p.Emulated)
+    known = context.run.trial(key).parity or Parity(images=0)
+    context.change_trial(key, parity=msgspec.structs.replace(known, emulation=answer.groups))
+    if (cause := parity.contradiction(answer.groups, answer.saturates)) is not None:
+        raise ChildError("output", cause, worker.log)
+
+
+def with_images(agreement: Agreement | None, context: Context, inputs: Inputs) -> Agreement | None:
+    """Keep a small copy of each image that differs most, once for all Candidates."""
+    if agreement is None:
+        return None
+    folder = context.folder.path / KEPT
+    worst = []
+    for one in agreement.worst:
+        name = f"{one.index}.jpg"
+        if not (folder / name).exists():
+            try:
+                folder.mkdir(exist_ok=True)
+                images.save_small(inputs.validation[one.index], folder / name)
+            except OSError as error:
+                raise StoreError(f"{folder / name} cannot be written: {error.strerror or error}") from error
+        worst.append(msgspec.structs.replace(one, kept=f"{KEPT}/{name}"))
+    return msgspec.structs.replace(agreement, worst=tuple(worst))
 
 
 def check_health(chunks: list[p.Detected], worker: Worker) -> None:
@@ -112,39 +180,3 @@ def check_health(chunks: list[p.Detected], worker: Worker) -> None:
             f"output 0, scores: every class score is {low:g} on all images; the conversion lost them",
             worker.log,
         )
-
-
-class _Reference:
-    """The reference's figures on every resampled image set, which all others are compared with."""
-
-    def __init__(self, context: Context, inputs: Inputs) -> None:
-        self._context, self._inputs = context, inputs
-        self._samples: dict[str, bootstrap.Floats] = {}
-
-    def deltas(self, key: str, evaluated: p.Evaluated) -> dict[str, Delta]:
-        """Return a Candidate's differences to the reference, by their names in its Trial; none for itself."""
-        samples = {name: getattr(evaluated, name).get() for name in METRICS.values()}
-        if key == self._context.run.reference:
-            self._samples = samples
-            return {}
-        accuracy = self._context.run.trial(self._context.run.reference).accuracy
-        assert accuracy is not None
-        known = self._samples = self._samples or self._resample()
-        return {
-            f"{name}_delta": bootstrap.delta(
-                getattr(evaluated.accuracy, field) - getattr(accuracy, field), known[field], samples[field]
-            )
-            for name, field in METRICS.items()
-        }
-
-    def _resample(self) -> dict[str, bootstrap.Floats]:
-        """Score the reference's stored detections again: a resumed Run measures nothing twice."""
-        truth, run = self._inputs.truth, self._context.run
-        assert truth is not None
-        prefix = f"accuracy/{run.reference}/"
-        arrays = self._context.folder.samples(prefix)
-        found = DetectionTable(**{name.removeprefix(prefix): array for name, array in arrays.items()})
-        evaluation = evaluate(truth, found, self._inputs.geometries)
-        weights = bootstrap.image_weights(truth.images, self._context.settings.seed)
-        resampled = bootstrap.resample(truth, evaluation, weights)
-        return {name: getattr(resampled, name) for name in METRICS.values()}

@@ -1,23 +1,25 @@
-"""What a child does for each request but `Probe`: describe, export, convert, load, detect, warm up, time."""
+"""What a child does for each request but `Probe`: describe, export, convert, rank, load, detect, warm up, time."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from bakeoff import models, registry
-from bakeoff.backend import ConvertJob, Images, LoadJob, Session
+from bakeoff.accuracy import parity
+from bakeoff.backend import BaseSession, ConvertJob, Images, LoadJob, Ranker, Session
 from bakeoff.data.calibration import tensors
 from bakeoff.data.frames import FrameCache
 from bakeoff.models.tasks.detection import SCORED, Detections, decode, timed
 from bakeoff.pipeline import Pipeline
-from bakeoff.records import Artifact, Model, SessionFacts
+from bakeoff.records import Artifact, Candidate, Model, Parity, SessionFacts
 from bakeoff.speed.streams import StreamPool, warm_up
 from bakeoff.worker import protocol as p
 
@@ -67,6 +69,14 @@ class _Calibration:
             yield tensors([image], self._imgsz)
 
 
+class _Emulating(BaseSession):
+    """A Session that answers with the float emulation of another's graph."""
+
+    def __init__(self, session: Any) -> None:
+        super().__init__()
+        self.run = session.emulate
+
+
 class Child:
     """What a child keeps between requests."""
 
@@ -80,6 +90,9 @@ class Child:
         self._scorer: Pipeline | None = None
         self._pools: dict[str, StreamPool] = {}
         self._found: list[Detections] = []
+        self._first_boxes: npt.NDArray[np.float32] | None = None
+        self._boxes_vary = False
+        self._parity = parity.Comparison()
 
     def handle(self, request: p.Request) -> object:
         """Do what is asked; the answer's type belongs to the request's."""
@@ -87,9 +100,11 @@ class Child:
             p.Describe: self._describe,
             p.Export: self._export,
             p.Convert: self._convert,
+            p.Rank: self._rank,
             p.Load: self._load,
             p.Detect: self._detect,
             p.Evaluate: self._evaluate,
+            p.Emulate: self._emulate,
             p.WarmUpFor: self._warm_up,
             p.Block: self._block,
         }
@@ -117,6 +132,7 @@ class Child:
             folder=folder,
             batches=request.batches,
             calibration=None if calibration is None else _Calibration(calibration, request.model.imgsz),
+            recipe=request.recipe,
         )
         start = time.perf_counter()
         try:
@@ -126,6 +142,21 @@ class Child:
         if not isinstance(artifact, Artifact):
             raise TypeError(f"convert returned {type(artifact).__name__}, not an Artifact")
         return p.Converted(artifact=artifact, seconds=time.perf_counter() - start + forms.export_s)
+
+    def _rank(self, request: p.Rank) -> p.Ranked:
+        backend = registry.load(request.backend)
+        job = ConvertJob(
+            candidate=Candidate(backend=request.backend, precision="int8", shape="b1"),
+            model=_Forms(request.model, request.onnx),
+            folder=Path(request.folder),
+            batches=(1,),
+            calibration=_Calibration(request.calibration, request.model.imgsz),
+        )
+        job.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return p.Ranked(recipe=cast(Ranker, backend).rank(job))
+        except _NeedsOnnx as need:
+            return p.Ranked(needs_batch=need.batch, needs_opset=need.opset)
 
     def _load(self, request: p.Load) -> p.Loaded:
         _check_files(request)
@@ -174,34 +205,56 @@ class Child:
             if not np.isfinite(head[:4].sum()):
                 nan.add("output 0, boxes")
             low, high = min(low, scores_low), max(high, scores_high)
+            if self._first_boxes is None:
+                self._first_boxes = head[:4].copy()
+            self._boxes_vary = self._boxes_vary or not np.array_equal(head[:4], self._first_boxes)
+            if request.heads is not None and i < parity.IMAGES:
+                self._compare(head, Path(request.heads) / f"{i}.npy", request.is_reference)
         return p.Detected(
             first_run_ns=first_run_ns,
             score_low=low,
             score_high=high,
             nan_outputs=tuple(sorted(nan)),
+            boxes_vary=self._boxes_vary,
         )
+
+    def _compare(self, head: npt.NDArray[np.float32], path: Path, is_reference: bool) -> None:
+        """Keep the reference's raw output, or compare with it: a Run resumed elsewhere may have lost it.
+
+        A Candidate with anchors of its own has no outputs to compare; its boxes are compared by agreement.
+        """
+        if is_reference:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, head)
+        elif path.exists() and (expected := np.load(path)).shape == head.shape:
+            self._parity.add(expected, head)
 
     def _evaluate(self, request: p.Evaluate) -> p.Evaluated:
         """Score here, not in the parent: a validation set's detections and their resampling take 100 MB and more."""
-        from bakeoff.accuracy import bootstrap  # SciPy's weight is none of a Session's peak memory
-        from bakeoff.accuracy.boxes import DetectionTable, GroundTruth
-        from bakeoff.accuracy.evaluate import evaluate
-        from bakeoff.store import RunFolder
+        from bakeoff.accuracy.boxes import DetectionTable  # SciPy's weight is none of a Session's peak memory
+        from bakeoff.worker.scoring import score
 
-        folder = RunFolder(Path(request.run))
         cache = self._frames(request.cache)
         geometries = [cache.geometry(i) for i in range(cache.index.images)]
-        truth = GroundTruth.stored(folder.samples("truth/"), cache.index.images, request.class_names)
-        found = DetectionTable.of(self._found)
-        folder.put(f"accuracy-{request.candidate.slug}", found.stored(request.candidate.key))
-        evaluation = evaluate(truth, found, geometries)
-        resampled = bootstrap.resample(truth, evaluation, bootstrap.image_weights(truth.images, request.seed))
-        return p.Evaluated(
-            accuracy=evaluation.accuracy,
-            map50_95=p.Array.of(resampled.map50_95),
-            precision=p.Array.of(resampled.precision),
-            recall=p.Array.of(resampled.recall),
-        )
+        result = score(request, DetectionTable.of(self._found), geometries)
+        compared = Parity(images=self._parity.images, reference=self._parity.groups())
+        return msgspec.structs.replace(result, parity=compared if compared.images else None)
+
+    def _emulate(self, request: p.Emulate) -> p.Emulated:
+        session, model = self._ready()
+        if not hasattr(session, "emulate"):
+            return p.Emulated()
+        assert self._scorer is not None
+        cache = self._frames(request.cache)
+        canvas = np.empty((model.imgsz, model.imgsz, 3), np.uint8)
+        comparison = parity.Comparison()
+        emulator = Pipeline(_Emulating(session), model.imgsz, 1, SCORED, time.perf_counter_ns)
+        for i in range(min(request.images, cache.index.images)):
+            cache.read_canvas(i, canvas)
+            got = _head(self._scorer.raw(canvas), model).copy()
+            comparison.add(_head(emulator.raw(canvas), model), got)
+        saturates = session.saturates() if hasattr(session, "saturates") else None
+        return p.Emulated(groups=comparison.groups(), saturates=saturates)
 
     def _pool(self, request: p.WarmUpFor | p.Block) -> StreamPool:
         session, model = self._ready()

@@ -30,6 +30,8 @@ DEFAULT_TIMEOUT_S = 1800.0
 class ChildError(Exception):
     """A child could not do what it was asked."""
 
+    step: str | None = None  # set where it is not the caller's own
+
     def __init__(self, kind: str, cause: str, log: Path) -> None:
         super().__init__(cause)
         self.kind = kind

@@ -14,7 +14,22 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bakeoff.records import Accuracy, Artifact, BackendStatus, Candidate, Host, Model, SessionFacts, Workload
+from bakeoff.records import (
+    Accuracy,
+    Agreement,
+    Artifact,
+    BackendStatus,
+    Candidate,
+    Estimate,
+    GroupParity,
+    Host,
+    Model,
+    OperatingPoint,
+    Parity,
+    Recipe,
+    SessionFacts,
+    Workload,
+)
 
 LIMIT = 1 << 30  # bytes of one message; more is rubbish
 _LENGTH = struct.Struct(">Q")
@@ -98,6 +113,17 @@ class Convert(Message, frozen=True, kw_only=True):
     batches: tuple[int, ...]
     onnx: tuple[OnnxFile, ...]
     calibration: CalibrationSpec | None = None
+    recipe: Recipe | None = None
+
+
+class Rank(Message, frozen=True, kw_only=True):
+    """Rank the Model's layers by the error that quantising each alone brings in."""
+
+    backend: str
+    model: Model
+    folder: str
+    onnx: tuple[OnnxFile, ...]
+    calibration: CalibrationSpec
 
 
 class Load(Message, frozen=True, kw_only=True):
@@ -116,16 +142,30 @@ class Detect(Message, frozen=True, kw_only=True):
     cache: str
     start: int
     stop: int
+    heads: str | None = None  # folder of the reference's raw outputs, for parity
+    is_reference: bool = False  # write them, instead of comparing with them
 
 
 class Evaluate(Message, frozen=True, kw_only=True):
     """Score all that was detected since loading, and keep the detections in the Run's folder."""
 
     cache: str
-    run: str  # the Run's folder: its samples hold the truth, and get the detections
+    run: str  # the Run's folder: its samples hold the truth and the reference's detections, and get these
     candidate: Candidate
     class_names: tuple[str, ...]
     seed: int
+    labels: bool
+    reference: str | None  # its key; `None` for the reference itself
+    reference_accuracy: Accuracy | None
+    confidence: float | None  # of the operating point; `None`: to be found on the reference
+    keep: bool
+
+
+class Emulate(Message, frozen=True, kw_only=True):
+    """Hold a quantised Session's outputs on the first images against the float emulation of its own graph."""
+
+    cache: str
+    images: int
 
 
 class WarmUpFor(Message, frozen=True, kw_only=True):
@@ -146,7 +186,7 @@ class Block(Message, frozen=True, kw_only=True):
     count: int
 
 
-Request = Probe | Describe | Export | Convert | Load | Detect | Evaluate | WarmUpFor | Block
+Request = Probe | Describe | Export | Convert | Rank | Load | Detect | Evaluate | Emulate | WarmUpFor | Block
 
 
 # --- what the answers hold
@@ -168,6 +208,14 @@ class Converted(msgspec.Struct, frozen=True, kw_only=True):
     needs_opset: int | None = None
 
 
+class Ranked(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to `Rank`: a Recipe, or the ONNX form that must be exported first."""
+
+    recipe: Recipe | None = None
+    needs_batch: int | None = None
+    needs_opset: int | None = None
+
+
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to `Load`."""
 
@@ -182,15 +230,27 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
     score_low: float  # over all class scores of these images
     score_high: float
     nan_outputs: tuple[str, ...]  # e.g. "output 0, boxes"
+    boxes_vary: bool  # whether the boxes of any two images seen so far differ
 
 
 class Evaluated(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer to `Evaluate`: the figures, and the same on every resampled image set (resamples,)."""
+    """Answer to `Evaluate`: what a Trial keeps of it, by the Trial's names."""
 
-    accuracy: Accuracy
-    map50_95: Array
-    precision: Array
-    recall: Array
+    accuracy: Accuracy | None = None
+    map_delta: Estimate | None = None
+    map50_delta: Estimate | None = None
+    precision_delta: Estimate | None = None
+    recall_delta: Estimate | None = None
+    operating_point: OperatingPoint | None = None
+    agreement: Agreement | None = None
+    parity: Parity | None = None
+
+
+class Emulated(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to `Emulate`; empty where the Session can't."""
+
+    groups: tuple[GroupParity, ...] = ()
+    saturates: bool | None = None  # whether 8-bit sums saturate in this runtime on this CPU, by a probe
 
 
 class Warmed(msgspec.Struct, frozen=True, kw_only=True):
