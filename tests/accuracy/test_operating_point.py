@@ -128,3 +128,11 @@ def test_a_box_of_several_labels_counts_once_with_its_best_class():
         classes=np.array([2, 1, 1, 1], np.int32),
     )
     assert table.one_label().scores.tolist() == pytest.approx([0.9, 0.4, 0.3])
+
+
+def test_stored_detections_are_read_by_their_whole_key_though_another_begins_with_it():
+    _, table, _ = as_tables(*random_set(3))
+    other = table.above(0.5)
+    arrays = {**table.stored("pytorch/fp32/dyn"), **other.stored("pytorch/fp32/dyn/channels-last")}
+    assert len(DetectionTable.read(arrays, "pytorch/fp32/dyn")) == len(table)
+    assert len(DetectionTable.read(arrays, "pytorch/fp32/dyn/channels-last")) == len(other) < len(table)

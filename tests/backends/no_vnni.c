@@ -1,4 +1,5 @@
-/* LD_PRELOAD: run a process at full speed as on this x86 CPU without AVX-512, VNNI and AMX; NO_VNNI=avx512 keeps AVX-512.
+/* LD_PRELOAD: a process runs, at full speed, as on this x86 CPU without VNNI, AMX and AVX-512; NO_VNNI=avx512 keeps
+ * AVX-512.
  *
  * CPUID is made to fault (arch_prctl(2), ARCH_SET_CPUID), and the handler answers with those bits taken out. Libraries
  * that ask CPUID then choose other kernels. /proc/cpuinfo stays as it is. Nothing else may handle SIGSEGV in the
