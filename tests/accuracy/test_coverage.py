@@ -7,7 +7,7 @@ import pytest
 from tests.accuracy import coverage
 
 DRAWS = 1000
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # six minutes on two idle cores
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # five minutes on two idle cores
 
 
 @pytest.fixture(scope="module")
