@@ -184,3 +184,10 @@ def test_every_margin_asked_for_must_be_shown_to_be_kept(map_delta, recall_delta
 def test_recall_decides_nothing_unless_its_margin_is_given():
     trials = [trial("a"), trial("b", FINE, operating_point=point(-0.1, -0.12, -0.08))]
     assert judge(trials, REFERENCE, {}, Requirements())[1].verdict == "accepted"
+
+
+def test_a_loss_of_exactly_the_margin_is_undecided_and_no_number_of_images_is_promised():
+    for value, low, high, margin in ((0.0, 0.0, 0.0, 0.0), (-0.02, -0.03, -0.02, 0.02)):
+        verdict, why = margin_verdict("recall", Estimate(value=value, low=low, high=high), margin, images=250)
+        assert verdict == "undecided"
+        assert "so close to the margin" in why

@@ -61,6 +61,7 @@ def _steps(context: Context, inputs: prepare.Inputs) -> None:
     convert.convert_all(context, inputs)
     if settings.accuracy and reference_ok(context.run):
         verify.verify_all(context, inputs)
+    if settings.accuracy and reference_ok(context.run):
         repair.repair_all(context, inputs)
         draws.draw_all(context, inputs)
     if settings.speed and reference_ok(context.run):
@@ -174,6 +175,8 @@ def _check(settings: Settings) -> None:
         raise InputError(f"max-recall-drop {recall_drop:g} is not 0 or more; give a drop such as 0.02")
     if not settings.labels and recall_drop is not None:
         raise InputError("max-recall-drop needs labels: leave it or --no-labels out")
+    if not settings.labels and settings.calibration_seeds > 1:
+        raise InputError("calibration-seeds compares mAP, which needs labels: leave it or --no-labels out")
     if not 0 < settings.requirements.percentile < 100:
         raise InputError(f"percentile {settings.requirements.percentile:g} is not between 0 and 100")
     if settings.conf is not None and not 0 < settings.conf < 1:

@@ -79,7 +79,7 @@ def by_accuracy(trial: Trial, reference: str, requirements: Requirements) -> Ver
         return Verdict(key=key, verdict="reference" if trial.status == "ok" else "")
     if trial.status == "ok" and trial.map_delta is None and trial.agreement is not None:
         share = trial.agreement.matched_share
-        why = f"no labels: it matches {share.value:.1%} [{share.low:.1%}, {share.high:.1%}] of the reference's boxes"
+        why = f"no labels: {share.value:.1%} [{share.low:.1%}, {share.high:.1%}] of both sides' boxes have a partner"
         return Verdict(key=key, verdict="undecided", why=why)
     if trial.status != "ok" or trial.map_delta is None:
         return Verdict(key=key, verdict="")
@@ -116,7 +116,7 @@ def images_needed(delta: Estimate, margin: float, images: int) -> str:
     """
     distance = delta.value + margin
     half = delta.value - delta.low if distance > 0 else delta.high - delta.value
-    if abs(distance) * 20 < half:
+    if abs(distance) * 20 <= half:
         return f"it stands so close to the margin that {images * 100} images might not decide it"
     return f"about {math.ceil(images * (half / distance) ** 2 / 10) * 10} images like these would decide it"
 

@@ -73,6 +73,7 @@ def both(tmp_path: Path, count: int, *, crop: bool) -> tuple[list[float], list[f
     return [float(ours[name]) for name in NAMES], json.loads(line.removeprefix("FIGURES"))
 
 
+@pytest.mark.slow
 @needs_shared
 def test_crops_that_are_not_square_score_as_in_yolo_val(tmp_path):
     ours, theirs = both(tmp_path, 24, crop=True)

@@ -121,3 +121,21 @@ def test_truth_counts_boxes_of_each_class_under_weights():
     truth: GroundTruth = as_tables(labels, found)[0]
     doubled = truth.per_class(np.full((5, 1), 2.0))[:, 0]
     assert doubled.tolist() == [2 * int((truth.classes == c).sum()) for c in range(4)]
+
+
+def test_a_class_that_is_lost_has_no_precision_in_any_resampled_set():
+    truth, table, geometries = as_tables(*random_set(5, images=40))
+    kept = table.where(table.classes != 1)
+    samples = bootstrap.resample(truth, evaluate(truth, kept, geometries), bootstrap.image_weights(40, 0))
+    assert evaluate(truth, kept, geometries).accuracy.per_class[1].precision == 0
+    assert bootstrap.interval(samples.class_precision[1]) == (0, 0)
+
+
+def test_sets_without_any_true_box_are_left_out():
+    labels, found = random_set(6, images=20)
+    labels[1:] = [type(labels[0])(classes=one.classes[:0], xywhn=one.xywhn[:0]) for one in labels[1:]]
+    truth, table, geometries = as_tables(labels, found)
+    samples = bootstrap.resample(truth, evaluate(truth, table, geometries), bootstrap.image_weights(20, 0))
+    without = np.concatenate([weights[0] == 0 for weights in bootstrap.image_weights(20, 0)])
+    assert len(truth.classes)
+    assert (np.isnan(samples.map50_95) == without).all()

@@ -120,19 +120,16 @@ def test_scores_that_are_the_share_that_is_right_have_no_calibration_error():
     assert [round(one.confidence, 3) for one in calibrated.reliability] == [round(c, 3) for c in centres]
 
 
-def test_a_box_of_several_labels_counts_once_with_its_best_class():
-    table = DetectionTable(
-        image=np.array([0, 0, 0, 1], np.int32),
-        xyxy=np.array([[0, 0, 9, 9], [0, 0, 9, 9], [1, 0, 9, 9], [0, 0, 9, 9]], np.float32),
-        scores=np.array([0.9, 0.5, 0.4, 0.3], np.float32),
-        classes=np.array([2, 1, 1, 1], np.int32),
-    )
-    assert table.one_label().scores.tolist() == pytest.approx([0.9, 0.4, 0.3])
-
-
 def test_stored_detections_are_read_by_their_whole_key_though_another_begins_with_it():
     _, table, _ = as_tables(*random_set(3))
     other = table.above(0.5)
     arrays = {**table.stored("pytorch/fp32/dyn"), **other.stored("pytorch/fp32/dyn/channels-last")}
     assert len(DetectionTable.read(arrays, "pytorch/fp32/dyn")) == len(table)
     assert len(DetectionTable.read(arrays, "pytorch/fp32/dyn/channels-last")) == len(other) < len(table)
+
+
+def test_a_reference_of_low_scores_gets_a_threshold_of_its_own():
+    rng = np.random.default_rng(0)
+    scores = np.sort(rng.uniform(0.002, 0.04, 200))[::-1]
+    one = judged(np.sort(rng.integers(0, 50, 200)), scores, rng.uniform(size=200) < 0.8, np.full(50, 4))
+    assert Threshold.best(one, 0).confidence < 0.04

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-import bakeoff
+from bakeoff.api import Run
 from bakeoff.backends import onnxruntime
 from bakeoff.backends.onnxruntime import OnnxRuntime
+from bakeoff.cli import invoke
 from bakeoff.data import calibration, yolo
 from bakeoff.host import describe
 from bakeoff.testing import check_backend
@@ -170,12 +171,14 @@ def test_openvino_keeps_a_recipes_layers_in_float(forms, tmp_path):
 
 @pytest.mark.slow
 @needs_shared
-def test_int8_is_as_accurate_as_float_on_real_images(tmp_path):
+def test_int8_loses_little_on_real_images(tmp_path):
     pytest.importorskip("ultralytics")
-    run = bakeoff.verify(MODEL, data=DATA, only=["onnxruntime/int8/static"], out=tmp_path / "run")
-    reference, int8 = run.rows
+    out = tmp_path / "run"
+    words = ["verify", str(MODEL), "--data", str(DATA), "--only", "onnxruntime/int8/static", "--out", str(out)]
+    assert invoke(words) == 0
+    reference, int8 = Run(out).rows
     assert int8["status"] == "ok"
-    assert abs(int8["val_map50_95"] - reference["val_map50_95"]) < 0.03
+    assert int8["val_map50_95"] > reference["val_map50_95"] - 0.03
 
 
 @pytest.mark.slow

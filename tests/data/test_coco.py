@@ -250,6 +250,7 @@ def test_a_missing_json_is_named(tmp_path):
         read(tmp_path / "gone.json")
 
 
+@pytest.mark.slow
 def test_segmentations_cost_no_memory(tmp_path):
     """A file of 40 MB, nearly all of it outlines, needs a small part of that to be read."""
     import tracemalloc

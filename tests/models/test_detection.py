@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bakeoff.models.tasks.detection import SCORED, Thresholds, decode, timed
+from bakeoff.models.tasks.detection import DEPLOYED, SCORED, Thresholds, decode, timed
 
 
 def head(rng: np.random.Generator, classes: int, anchors: int) -> np.ndarray:
@@ -80,3 +80,17 @@ def test_not_a_number_yields_no_detection():
     output = head(np.random.default_rng(0), classes=2, anchors=50)
     output[4:] = np.nan
     assert len(decode(output, SCORED)) == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_confidence_cuts_off_the_end_of_what_is_kept_for_deployment_and_no_more(seed):
+    rng = np.random.default_rng(seed)
+    head = rng.uniform(0, 1, (4 + 3, 60)).astype(np.float32)
+    head[:2] *= 100
+    head[2:4] = head[2:4] * 40 + 20
+    kept = decode(head, DEPLOYED)
+    for confidence in (0.3, 0.6, 0.9):
+        shown = decode(head, timed(confidence))
+        cut = kept.scores > confidence
+        assert (shown.xyxy == kept.xyxy[cut]).all()
+        assert (shown.classes == kept.classes[cut]).all()

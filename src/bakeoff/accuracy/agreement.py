@@ -44,7 +44,7 @@ def compare(
     """Compare two sides' Detections above a confidence on all images.
 
     Args:
-        reference: the reference's detections.
+        reference: the reference's detections, one label a box.
         found: the Candidate's.
         geometries: of the images, for boxes in frame pixels.
         names: of the images' files.
@@ -52,7 +52,7 @@ def compare(
         weights: how often each image stands in each resampled set, (images, B) at a time.
     """
     images = len(geometries)
-    ours, theirs = (table.above(confidence).one_label() for table in (found, reference))
+    ours, theirs = (table.above(confidence) for table in (found, reference))
     their_xyxy = theirs.in_frames(geometries)
     pairs = _pair(theirs, their_xyxy, ours, ours.in_frames(geometries), images)
     shift = (ours.scores[pairs.own] - theirs.scores[pairs.reference]).astype(np.float64)

@@ -108,7 +108,9 @@ def samples(counted: Sequence[ClassHistogram], boxes: Floats, weights: Floats) -
     every = np.arange(len(best))
     at_best = [[curve[one.last[best], every] for curve in pair] for one, pair in zip(counted, curves, strict=True)]
     found, right = np.asarray(at_best, np.float64).swapaxes(0, 1)
-    precision = np.divide(right, found, out=np.ones_like(right), where=found > 0)
+    # above the highest score precision is 1, as `point` has it; a class without any detection has 0
+    some = np.stack([pair[0][-1] > 0 for pair in curves])
+    precision = np.divide(right, found, out=some.astype(np.float64), where=found > 0)
     recall = right / np.where(present, boxes, 1)
     return np.where(present, precision, np.nan), np.where(present, recall, np.nan)
 

@@ -111,6 +111,6 @@ def _chunk(truth: GroundTruth, evaluation: Evaluation, weights: Floats) -> tuple
 
 
 def _mean(per_class: Floats) -> Floats:
-    """Return the mean over the classes that have a figure (classes, B): (B,); 0 where none has."""
+    """Return the mean over the classes that have a figure (classes, B): (B,); NaN where none has."""
     count = (~np.isnan(per_class)).sum(0)
-    return np.asarray(np.nansum(per_class, axis=0) / np.maximum(count, 1))
+    return np.asarray(np.where(count > 0, np.nansum(per_class, axis=0) / np.maximum(count, 1), np.nan))

@@ -13,6 +13,8 @@ from bakeoff.data.labels import Labels
 from bakeoff.data.letterbox import Geometry
 from bakeoff.models.tasks.detection import Detections
 
+SCORED, DEPLOYED = "accuracy", "deployed"  # kinds of detections in a Run's samples: multi-label, or one label a box
+
 
 @dataclass(frozen=True, kw_only=True)
 class Regions:
@@ -112,14 +114,14 @@ class DetectionTable:
             classes=np.concatenate([np.zeros(0, np.int32), *(one.classes for one in detections)]),
         )
 
-    def stored(self, key: str) -> dict[str, npt.NDArray[Any]]:
+    def stored(self, key: str, kind: str = SCORED) -> dict[str, npt.NDArray[Any]]:
         """Return the detections by their names in a Run's samples."""
-        return {f"accuracy/{key}/{name}": getattr(self, name) for name in ("image", "xyxy", "scores", "classes")}
+        return {f"{kind}/{key}/{name}": getattr(self, name) for name in ("image", "xyxy", "scores", "classes")}
 
     @classmethod
-    def read(cls, arrays: Mapping[str, npt.NDArray[Any]], key: str) -> DetectionTable:
+    def read(cls, arrays: Mapping[str, npt.NDArray[Any]], key: str, kind: str = SCORED) -> DetectionTable:
         """Return what `stored` put into a Run's samples."""
-        return cls(**{name: arrays[f"accuracy/{key}/{name}"] for name in ("image", "xyxy", "scores", "classes")})
+        return cls(**{name: arrays[f"{kind}/{key}/{name}"] for name in ("image", "xyxy", "scores", "classes")})
 
     def where(self, keep: npt.NDArray[np.bool_]) -> DetectionTable:
         """Return some of the detections, by a mask (n,)."""
@@ -130,16 +132,6 @@ class DetectionTable:
     def above(self, confidence: float) -> DetectionTable:
         """Return the detections that score more than a confidence, as a deployed detector delivers them."""
         return self.where(self.scores > confidence)
-
-    def one_label(self) -> DetectionTable:
-        """Return each box once, with its best class: multi-label decoding repeats a box for every class it may be."""
-        order = np.lexsort((np.arange(len(self)), *self.xyxy.T, self.image))
-        image, xyxy = self.image[order], self.xyxy[order]
-        first = np.ones(len(self), bool)
-        first[1:] = (image[1:] != image[:-1]) | (xyxy[1:] != xyxy[:-1]).any(1)
-        keep = np.zeros(len(self), bool)
-        keep[order[first]] = True
-        return self.where(keep)
 
     def in_frames(self, geometries: Sequence[Geometry]) -> npt.NDArray[np.float64]:
         """Return the boxes (n, 4) as delivered: in frame pixels, clipped."""

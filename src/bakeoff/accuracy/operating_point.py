@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A Candidate's detections, one label a box, and whether each is right at IoU 0.5."""
+    """A Candidate's detections as deployed, one label a box, and whether each is right at IoU 0.5."""
 
     image: npt.NDArray[np.int32]  # (n,)
     scores: npt.NDArray[np.float32]  # (n,)
@@ -37,11 +37,12 @@ class Judged:
 
     @classmethod
     def of(cls, truth: GroundTruth, found: DetectionTable) -> Judged:
-        """Match what a deployed detector would deliver: each box with its best class only."""
-        some = found.one_label()
-        correct = match(truth.image, truth.classes, truth.canvas_xyxy, some.image, some.classes, some.xyxy)
+        """Match what a deployed detector would deliver; suppression and matching take the best first, so that any
+        confidence only cuts off the end.
+        """
+        correct = match(truth.image, truth.classes, truth.canvas_xyxy, found.image, found.classes, found.xyxy)
         boxes = np.bincount(truth.image, minlength=truth.images)
-        return cls(image=some.image, scores=some.scores, right=correct[:, 0], boxes=boxes)
+        return cls(image=found.image, scores=found.scores, right=correct[:, 0], boxes=boxes)
 
     def counts(self, confidences: npt.NDArray[np.floating]) -> Floats:
         """Return hits, false alarms and misses of each image at its confidence (images,): (3, images)."""
@@ -81,9 +82,9 @@ class Threshold:
     def best(cls, reference: Judged, seed: int) -> Threshold:
         """Find the reference's best F1, on all images and on each half; a half that tells nothing takes the whole's."""
         images = len(reference.boxes)
-        whole = _best_f1(reference, np.ones(images, bool)) or DEFAULT_CONFIDENCE
+        whole = _best_f1(reference, np.ones(images, bool), DEFAULT_CONFIDENCE)
         second = _second_half(images, seed)
-        folds = tuple(_best_f1(reference, other) or whole for other in (second, ~second))
+        folds = tuple(_best_f1(reference, other, whole) for other in (second, ~second))
         return cls(confidence=whole, folds=folds, seed=seed)
 
     def per_image(self, images: int) -> npt.NDArray[np.float64]:
@@ -99,8 +100,11 @@ def _second_half(images: int, seed: int) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def _best_f1(judged: Judged, images: npt.NDArray[np.bool_]) -> float | None:
-    """Return the confidence of best F1 over some images, smoothed as Ultralytics smooths its curve."""
+def _best_f1(judged: Judged, images: npt.NDArray[np.bool_], otherwise: float) -> float:
+    """Return the confidence of best F1 over some images, smoothed as Ultralytics smooths its curve.
+
+    `otherwise` where nothing in them is right.
+    """
     mine = images[judged.image]
     falling = [
         np.cumsum(np.histogram(judged.scores[mine & which], GRID - 1, (0, 1))[0][::-1])[::-1]
@@ -110,7 +114,7 @@ def _best_f1(judged: Judged, images: npt.NDArray[np.bool_]) -> float | None:
     total = shown + judged.boxes[images].sum()
     f1 = np.divide(2 * hits, total, out=np.zeros(len(hits)), where=total > 0)
     if not f1.any():
-        return None
+        return otherwise
     smooth = ndimage.uniform_filter1d(f1, WINDOW, mode="nearest")
     best = np.flatnonzero(smooth > smooth.max() - 1e-9)  # a detector sure of itself has a plateau: take its middle
     return float(np.linspace(0, 1, GRID)[best[len(best) // 2]])
@@ -156,7 +160,7 @@ def measure(
         restoring_confidence=None if restoring is None else restoring[0],
         restoring_false_alarms_per_image=None if restoring is None else restoring[1],
         d_ece=own["d_ece"] if shown.any() else None,
-        d_ece_delta=deltas.get("d_ece") if shown.any() else None,
+        d_ece_delta=deltas.get("d_ece") if shown.any() and (reference is None or reference.bins().any()) else None,
         reliability=tuple(
             ReliabilityBin(detections=int(n), confidence=float(s / n), precision=float(r / n))
             for n, s, r in zip(shown, scores, right, strict=True)

@@ -39,6 +39,8 @@ class Comparison:
         self._anchors += int(confident.sum())
         for group, rows in GROUPS.items():
             error = np.abs(got[rows] - expected[rows])
+            if not np.isfinite(error).all():
+                raise ValueError(f"{self.output}, {group}: NaN or infinite values")
             self._max[group] = max(self._max[group], float(error.max()))
             self._mean[group] += float(error.mean(dtype=np.float64))
             self._confident[group] += float(error[:, confident].max(0).sum(dtype=np.float64))

@@ -167,7 +167,8 @@ def _compute_in_float(model: Any) -> None:
             continue
         x, low, high, out_low, out_high = (node.input_value(i) for i in range(5))
         steps = np.float32(node.get_attributes()["levels"] - 1)
-        share = ops.divide(ops.subtract(ops.minimum(ops.maximum(x, low), high), low), ops.subtract(high, low))
+        width = ops.maximum(ops.subtract(high, low), np.float32(1e-30))  # a range of no width is its one value
+        share = ops.divide(ops.subtract(ops.minimum(ops.maximum(x, low), high), low), width)
         level = ops.divide(ops.round(ops.multiply(share, steps), "half_to_even"), steps)
         result = ops.add(ops.multiply(level, ops.subtract(out_high, out_low)), out_low)
         node.output(0).replace(result.output(0))

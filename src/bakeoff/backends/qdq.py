@@ -61,7 +61,16 @@ def read(path: Path) -> Any:
     import onnx
 
     document = onnx.shape_inference.infer_shapes(onnx.load(str(path)))
-    for node in document.graph.node:
+    graph = document.graph
+    for node in [node for node in graph.node if node.op_type == "Constant" and node.attribute[0].name == "value"]:
+        tensor = graph.initializer.add()
+        tensor.CopyFrom(node.attribute[0].t)
+        tensor.name = node.output[0]
+        graph.node.remove(node)
+    weights = {tensor.name for tensor in graph.initializer}
+    for entry in [entry for entry in graph.input if entry.name in weights]:  # as old exporters list them
+        graph.input.remove(entry)
+    for node in graph.node:
         node.name = node.name or node.output[0]
     return document
 

@@ -80,9 +80,11 @@ def _speed(view: View, line: Line) -> list[str]:
 
 def _how_to_read(view: View) -> str:
     margin = view.run.settings.requirements.max_map_drop
+    recall = view.run.settings.requirements.max_recall_drop
+    also = "" if recall is None else f" Recall at the one threshold below must keep its margin, -{recall:g}, as well."
     return (
         f"Δ is against the reference on the same images (paired bootstrap). *accepted*: the whole interval lies above "
-        f"-{margin:g}; *rejected*: below it; *undecided*: these images can't tell. ± is half the width of a 95% "
+        f"-{margin:g}; *rejected*: below it; *undecided*: these images can't tell.{also} ± is half the width of a 95% "
         "interval; P and R stand at each Candidate's own best F1. Latency is the median of one "
         "prediction, frame in memory to boxes in memory; `SxB` is S streams at once with batches of B frames. Speedup "
         "is the paired ratio at 1x1; intervals that hold 1 are ties. An empty cell was not measured."

@@ -24,7 +24,7 @@ def answer(view: View) -> str:
             if not run.settings.labels:
                 return "Agreement only: there were no labels and nothing was timed, so nothing is recommended."
             return "Accuracy only: nothing was timed, so nothing is recommended."
-        if not run.settings.labels:
+        if not run.settings.labels and run.settings.accuracy:
             return (
                 "**No recommendation**: without labels a loss of accuracy cannot be told; see how each agrees with "
                 f"the reference, `{reference.key}`, and give labels to decide."
@@ -148,12 +148,12 @@ def _second_stream(view: View, lines: list[Line]) -> str:
 
 def _avoid(lines: list[Line]) -> str:
     lost = sorted(
-        (line.trial.map_delta.value, line.key)
+        (line.trial.map_delta.value, line.key, line.verdict.why)
         for line in lines
         if line.verdict.verdict == "rejected" and line.trial.map_delta is not None
     )
-    named = ", ".join(f"`{key}` ({value:+.3f} mAP50-95)" for value, key in lost)
-    return f"Avoid: {named}; measured to lose more than the margin." if lost else ""
+    named = "; ".join(f"`{key}` ({why})" for _, key, why in lost)
+    return f"Avoid: {named}." if lost else ""
 
 
 def _over_budget(lines: list[Line]) -> str:

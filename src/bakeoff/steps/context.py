@@ -94,6 +94,8 @@ class Context:
         """Return the command that runs one step of one Candidate again."""
         settings = self.settings
         command = step if step in ("convert", "time") else "verify" if settings.accuracy else "time"
+        if MIXED in key:
+            command = "verify"  # which layers stay in float follows from accuracy
         words = ["bakeoff", command, settings.model, "--to" if command == "convert" else "--only", key]
         plain = Settings(model=settings.model)
         names = [
@@ -107,8 +109,10 @@ class Context:
             "step_timeout_s",
         ]
         names += {"convert": [], "verify": ["images", "conf"], "time": ["images", "frames", "conf", "quick"]}[command]
-        if step == "convert" and MIXED in key:
-            words += ["--recipe", str(self.folder.path / "recipe.json")]
+        if command == "verify":
+            judged = settings.requirements
+            words += [] if judged.max_map_drop == 0.01 else ["--max-map-drop", f"{judged.max_map_drop:g}"]
+            words += [] if judged.max_recall_drop is None else ["--max-recall-drop", f"{judged.max_recall_drop:g}"]
         if command == "verify" and not settings.labels:
             words.append("--no-labels")
         for name in names:

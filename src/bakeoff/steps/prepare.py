@@ -155,7 +155,7 @@ def read_dataset(context: Context, inputs: Inputs) -> None:
     if settings.data is None:
         raise InputError("a dataset is needed: --data data.yaml")
     # what is only timed needs no labels, so its images may lie in a plain folder
-    labelled = settings.labels and (settings.accuracy or not Path(settings.data).is_dir())
+    labelled = settings.labels and settings.accuracy
     dataset = _open(context, settings.data, labels=labelled)
     check_names(model, dataset)
     inputs.validation = list(dataset.validation[: settings.images])

@@ -132,6 +132,8 @@ def _repair(context: Context, inputs: Inputs, trial: Trial, ranked: Recipe) -> N
     limit = max(FIRST, int(len(ranked.ranking) * BUDGET))
     while True:
         tried = context.run.trial(key).repair
+        if tried and (tried[-1].float_layers == limit or tried[-1].verdict == "accepted"):
+            tried = tried[:-1]  # interrupted after its last attempt, before it was checked: do that one again
         count = min(2 * tried[-1].float_layers if tried else FIRST, limit)
         recipe = with_worst(ranked, count)
         try:
@@ -146,16 +148,15 @@ def _repair(context: Context, inputs: Inputs, trial: Trial, ranked: Recipe) -> N
             judged = _verdict(context, msgspec.structs.replace(now, **fields))
             attempt = RepairAttempt(float_layers=count, map_delta=fields["map_delta"], verdict=judged.verdict)
             done = judged.verdict == "accepted" or count == limit
+            fields["agreement"] = with_images(fields["agreement"], context, inputs)
             context.change_trial(
-                key,
-                **{**fields, "agreement": with_images(fields["agreement"], context, inputs), "verified": done},
-                convert_s=spent,
-                repair=(*tried, attempt),
-            )
+                key, **{**fields, "verified": False, "convert_s": spent, "repair": (*tried, attempt)}
+            )  # not verified before the last check has passed
             if done:
+                check_emulation(context, key, worker)
                 known = read_recipe(context.folder.path / RECIPE)
                 _write(context, msgspec.structs.replace(known, kept={**known.kept, key: count}))
-                check_emulation(context, key, worker)
+                context.change_trial(key, verified=True)
                 return
 
 

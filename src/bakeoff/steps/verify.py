@@ -9,7 +9,7 @@ import msgspec
 from bakeoff.accuracy import parity
 from bakeoff.data import images
 from bakeoff.errors import InputError, StoreError
-from bakeoff.records import Agreement, Parity, Trial
+from bakeoff.records import MIXED, Agreement, Parity, Trial
 from bakeoff.steps.context import Context
 from bakeoff.steps.prepare import Inputs
 from bakeoff.worker import protocol as p
@@ -24,7 +24,7 @@ def verify_all(context: Context, inputs: Inputs) -> None:
     todo = [
         trial
         for trial in context.run.trials
-        if trial.status == "ok" and not trial.verified and trial.artifact is not None
+        if trial.status == "ok" and not trial.verified and trial.candidate.precision != MIXED  # `repair` does those
     ]
     if todo:
         context.observer.stage("verifying", len(todo) * len(inputs.validation))

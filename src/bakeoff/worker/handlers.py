@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from bakeoff import models, registry
 from bakeoff.accuracy import parity
-from bakeoff.backend import BaseSession, ConvertJob, Images, LoadJob, Ranker, Session
+from bakeoff.backend import BaseSession, ConvertJob, Images, LoadJob, Ranker, Session, Step
 from bakeoff.data.calibration import tensors
 from bakeoff.data.frames import FrameCache
-from bakeoff.models.tasks.detection import SCORED, Detections, decode, timed
+from bakeoff.models.tasks.detection import DEPLOYED, SCORED, Detections, decode, timed
 from bakeoff.pipeline import Pipeline
 from bakeoff.records import Artifact, Candidate, Model, Parity, SessionFacts
 from bakeoff.speed.streams import StreamPool, warm_up
@@ -90,6 +90,7 @@ class Child:
         self._scorer: Pipeline | None = None
         self._pools: dict[str, StreamPool] = {}
         self._found: list[Detections] = []
+        self._deployed: list[Detections] = []
         self._first_boxes: npt.NDArray[np.float32] | None = None
         self._boxes_vary = False
         self._parity = parity.Comparison()
@@ -145,6 +146,8 @@ class Child:
 
     def _rank(self, request: p.Rank) -> p.Ranked:
         backend = registry.load(request.backend)
+        if reason := backend.unavailable(Step.CONVERT):
+            raise RuntimeError(f"layers are ranked by {backend.title}: {reason}")
         job = ConvertJob(
             candidate=Candidate(backend=request.backend, precision="int8", shape="b1"),
             model=_Forms(request.model, request.onnx),
@@ -199,6 +202,7 @@ class Child:
             first_run_ns = first_run_ns or time.perf_counter_ns() - start
             head = _head(outputs, model)
             self._found.append(decode(head, SCORED))
+            self._deployed.append(decode(head, DEPLOYED))
             scores_low, scores_high = float(head[4:].min()), float(head[4:].max())
             if not np.isfinite(scores_low + scores_high):
                 nan.add("output 0, scores")
@@ -226,7 +230,7 @@ class Child:
         if is_reference:
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, head)
-        elif path.exists() and (expected := np.load(path)).shape == head.shape:
+        elif path.exists() and (expected := np.load(path)).shape == head.shape and np.isfinite(head).all():
             self._parity.add(expected, head)
 
     def _evaluate(self, request: p.Evaluate) -> p.Evaluated:
@@ -236,7 +240,8 @@ class Child:
 
         cache = self._frames(request.cache)
         geometries = [cache.geometry(i) for i in range(cache.index.images)]
-        result = score(request, DetectionTable.of(self._found), geometries)
+        found, deployed = (DetectionTable.of(some) for some in (self._found, self._deployed))
+        result = score(request, found, deployed, geometries)
         compared = Parity(images=self._parity.images, reference=self._parity.groups())
         return msgspec.structs.replace(result, parity=compared if compared.images else None)
 

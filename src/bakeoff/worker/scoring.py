@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bakeoff.accuracy import agreement, bootstrap
-from bakeoff.accuracy.boxes import DetectionTable, GroundTruth
+from bakeoff.accuracy.boxes import DEPLOYED, DetectionTable, GroundTruth
 from bakeoff.accuracy.evaluate import Evaluation, evaluate
 from bakeoff.accuracy.operating_point import DEFAULT_CONFIDENCE, Judged, Threshold, measure
 from bakeoff.data.letterbox import Geometry
@@ -23,20 +23,28 @@ OF_CLASS = ("ap50", "ap50_95", "precision", "recall")
 Samples = dict[str, npt.NDArray[np.floating]]  # figure -> (B,), and class_figure -> (classes, B)
 
 
-def score(request: p.Evaluate, found: DetectionTable, geometries: Sequence[Geometry]) -> p.Evaluated:
+def score(
+    request: p.Evaluate, found: DetectionTable, deployed: DetectionTable, geometries: Sequence[Geometry]
+) -> p.Evaluated:
     """Score one Candidate's detections on all images, against the truth and against the reference's detections.
+
+    Args:
+        request: what to compare with.
+        found: its detections, multi-label, for the curves.
+        deployed: the same with one label a box, for the operating point and agreement.
+        geometries: of the images.
 
     What the reference was found to be on each resampled image set is read from the Run's samples, so that a resumed
     Run measures nothing twice.
     """
     folder = RunFolder(Path(request.run))
     stored = folder.samples("images/names", "truth/", *_of(request.reference))
-    parts = dict(found.stored(request.candidate.key))
-    reference = None if request.reference is None else DetectionTable.read(stored, request.reference)
+    parts = found.stored(request.candidate.key) | deployed.stored(request.candidate.key, DEPLOYED)
+    reference = None if request.reference is None else DetectionTable.read(stored, request.reference, DEPLOYED)
     result = p.Evaluated()
     if request.labels:
         truth = GroundTruth.stored(stored, len(geometries), request.class_names)
-        result, samples = _against_truth(request, truth, found, reference, geometries, stored)
+        result, samples = _against_truth(request, truth, (found, deployed), reference, geometries, stored)
         kept = OVERALL if request.reference is not None else tuple(samples)  # class by class for the reference alone
         parts |= {f"resamples/{request.candidate.key}/{name}": samples[name].astype(np.float32) for name in kept}
     if reference is not None:
@@ -44,7 +52,7 @@ def score(request: p.Evaluate, found: DetectionTable, geometries: Sequence[Geome
         confidence = request.confidence if point is None else point.confidence
         agreed = agreement.compare(
             reference,
-            found,
+            deployed,
             geometries,
             [str(name) for name in stored["images/names"]],
             DEFAULT_CONFIDENCE if confidence is None else confidence,
@@ -57,17 +65,18 @@ def score(request: p.Evaluate, found: DetectionTable, geometries: Sequence[Geome
 
 
 def _of(key: str | None) -> tuple[str, ...]:
-    return () if key is None else (f"accuracy/{key}/", f"resamples/{key}/")
+    return () if key is None else (f"{DEPLOYED}/{key}/", f"resamples/{key}/")
 
 
 def _against_truth(
     request: p.Evaluate,
     truth: GroundTruth,
-    found: DetectionTable,
+    both: tuple[DetectionTable, DetectionTable],
     reference: DetectionTable | None,
     geometries: Sequence[Geometry],
     stored: Samples,
 ) -> tuple[p.Evaluated, Samples]:
+    found, deployed = both
     evaluation = evaluate(truth, found, geometries)
     resampled = bootstrap.resample(truth, evaluation, bootstrap.image_weights(truth.images, request.seed))
     samples = {name: getattr(resampled, name) for name in (*OVERALL, *(f"class_{name}" for name in OF_CLASS))}
@@ -83,7 +92,7 @@ def _against_truth(
             name: bootstrap.delta(getattr(accuracy, name) - getattr(values, name), known[name], samples[name])
             for name in OVERALL
         }
-    own = Judged.of(truth, found)
+    own = Judged.of(truth, deployed)
     theirs = None if reference is None else Judged.of(truth, reference)
     if request.confidence is None:
         threshold = Threshold.best(own if theirs is None else theirs, request.seed)

@@ -46,6 +46,7 @@ def timed(confidence: float = 0.25) -> Thresholds:
 
 
 SCORED = Thresholds(confidence=0.001, multi_label=True)
+DEPLOYED = Thresholds(confidence=0.001, multi_label=False)  # of which any confidence to deploy with takes the first
 
 
 def decode(head: Floats, thresholds: Thresholds) -> Detections:
