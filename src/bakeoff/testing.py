@@ -27,7 +27,7 @@ from bakeoff import host, models
 from bakeoff.backend import Backend, BaseSession, ConvertJob, Images, LoadJob, Outputs, Session, Step
 from bakeoff.backend import check_candidates as _check_keys
 from bakeoff.errors import one_line
-from bakeoff.records import Artifact, Candidate, Host, Model
+from bakeoff.records import MIXED, Artifact, Candidate, Host, Model
 
 STRIDES = (8, 16, 32)
 RUNTIMES = ("torch", "ultralytics", "onnx", "onnxruntime", "openvino", "nncf", "tensorrt", "tensorflow", "ncnn", "MNN")
@@ -131,7 +131,7 @@ def check_backend(
         images: at least three different images (n, 3, imgsz, imgsz), float32 in 0..1; default: made up. INT8
             Candidates are calibrated with them too.
         imgsz: input side; a small one makes the checks fast. Default: the model's own.
-        only: fnmatch pattern of the Candidates to check.
+        only: fnmatch pattern of the Candidates to check; mixed ones, which need a Recipe, are left out.
 
     Returns:
         Problems in words, the Candidate's key before each; empty where all is well.
@@ -161,7 +161,7 @@ def check_backend(
     if images is None:
         images = np.random.default_rng(0).random((4, 3, side, side), np.float32)
     for candidate in candidates:
-        if candidate.matches(only):
+        if candidate.matches(only) and candidate.precision != MIXED:
             found: list[str] = []
             try:
                 _check_candidate(backend, candidate, forms, images, folder / "artifacts" / candidate.slug, found)

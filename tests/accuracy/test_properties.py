@@ -19,9 +19,9 @@ from tests.accuracy.slow_reference import Box
 from tests.accuracy.test_evaluate import as_tables, random_set
 
 SIDE, CLASSES, IMAGES = 64, 3, 3
-FAST, LONG = 1000, 5000
+FAST, LONG = 300, 5000
 seeds = st.integers(0, 2**32 - 1)
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=25, deadline=None)
 
 
 @st.composite

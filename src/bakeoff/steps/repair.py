@@ -54,21 +54,24 @@ def repair_all(context: Context, inputs: Inputs) -> None:
 
 
 def _propose(context: Context) -> None:
-    """Append a Trial for each mixed Candidate whose INT8 sibling is rejected."""
+    """Append a Trial for each mixed Candidate whose INT8 siblings are rejected, and none of them accepted."""
     run = context.run
     blocked = {(t.candidate.backend, t.candidate.shape): t.not_measured for t in run.trials}
     planned = {trial.candidate.key for trial in run.trials}
-    rejected = {
-        (trial.candidate.backend, trial.candidate.shape)
-        for trial in run.trials
-        if trial.candidate.precision == "int8" and _verdict(context, trial).verdict == "rejected"
-    }
+    rejected, accepted = (
+        {
+            (trial.candidate.backend, trial.candidate.shape)
+            for trial in run.trials
+            if trial.candidate.precision == "int8" and _verdict(context, trial).verdict == verdict
+        }
+        for verdict in ("rejected", "accepted")
+    )
     new = [
         Trial(candidate=candidate, not_measured=blocked[candidate.backend, candidate.shape])
         for candidate in run.offered
         if candidate.precision == MIXED
         and candidate.key not in planned
-        and (candidate.backend, candidate.shape) in rejected
+        and (candidate.backend, candidate.shape) in rejected - accepted
     ]
     for trial in new:
         context.observer.say(f"INT8 was rejected: trying {trial.candidate.key}")

@@ -46,7 +46,7 @@ def score(
         truth = GroundTruth.stored(stored, len(geometries), request.class_names)
         result, samples = _against_truth(request, truth, (found, deployed), reference, geometries, stored)
         kept = OVERALL if request.reference is not None else tuple(samples)  # class by class for the reference alone
-        parts |= {f"resamples/{request.candidate.key}/{name}": samples[name].astype(np.float32) for name in kept}
+        parts |= {f"resamples/{request.candidate.key}/{name}": samples[name] for name in kept}
     if reference is not None:
         point = result.operating_point
         confidence = request.confidence if point is None else point.confidence
