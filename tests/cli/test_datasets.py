@@ -42,6 +42,7 @@ def verify(model: Path, data: Path, out: Path, *more: str) -> RunFolder:
     return RunFolder(out)
 
 
+@pytest.mark.slow
 def test_a_json_gives_the_figures_of_the_same_dataset_as_yaml_and_a_crowd_is_no_box(tmp_path, tiny_model, data):
     old = verify(tiny_model, data, tmp_path / "yaml")
     whole = json.loads(as_json(data).read_text())
@@ -59,6 +60,7 @@ def test_a_json_gives_the_figures_of_the_same_dataset_as_yaml_and_a_crowd_is_no_
     assert np.array_equal(new.samples("truth/")["truth/canvas_xyxy"], old.samples("truth/")["truth/canvas_xyxy"])
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_makes_a_run_without_labels(tmp_path, tiny_model, data):
     run = verify(tiny_model, data.parent / "images" / "val", tmp_path / "run", "--no-labels")
     dataset = run.load().dataset

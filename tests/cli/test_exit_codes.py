@@ -26,15 +26,10 @@ def test_zero_and_no_torch_in_the_parent_for_an_onnx_model(tiny_model, tiny_data
         "import atexit, json, sys; atexit.register(lambda: open('loaded.json', 'w').write("
         f"json.dumps([name for name in {names} if name in sys.modules])))"
     )
-    arguments = ("run", tiny_model, "--data", tiny_data, "--out", "run", "--only", "onnxruntime*", *FAST)
+    arguments = ("run", tiny_model, "--data", tiny_data, "--out", "run", "--only", "onnxruntime/fp32*", *FAST)
     done = bakeoff(*arguments, cwd=tmp_path, code=code)
     assert done.returncode == 0, done.stderr
-    assert list(rows(tmp_path / "run")) == [
-        REFERENCE,
-        "onnxruntime/fp32/static",
-        "onnxruntime/fp32/b1",
-        "onnxruntime/int8/static",
-    ]
+    assert list(rows(tmp_path / "run")) == [REFERENCE, "onnxruntime/fp32/static", "onnxruntime/fp32/b1"]
     assert json.loads((tmp_path / "loaded.json").read_text()) == []
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bakeoff.steps import repair
@@ -79,6 +80,7 @@ def test_other_draws_are_converted_from_other_images(record):
     assert trial.artifact.how["seeds"][0] == 0
 
 
+@pytest.mark.slow
 def test_a_recipe_of_a_run_converts_the_mixed_candidate_again(finished, site, tiny_model):
     folder = finished[0]
     arguments = ("convert", tiny_model, "--to", "lossy/int8+fp32/dyn", "--data", "data/data.yaml", "--out", "again")
@@ -90,6 +92,7 @@ def test_a_recipe_of_a_run_converts_the_mixed_candidate_again(finished, site, ti
     assert "needs --recipe FILE" in without.stderr
 
 
+@pytest.mark.slow
 def test_no_repair_leaves_a_rejected_candidate_rejected(site, tiny_model, tmp_path):
     data = tiny.write_dataset(tmp_path / "data", validation=12)
     arguments = ("verify", tiny_model, "--data", data, "--out", "run", "--only", "lossy/*", "--no-repair")
@@ -98,6 +101,7 @@ def test_no_repair_leaves_a_rejected_candidate_rejected(site, tiny_model, tmp_pa
     assert list(rows(tmp_path / "run")) == ["onnxruntime/fp32/dyn", "lossy/int8/dyn"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [None, "{", '{"model_sha256": "x"}'])
 def test_what_is_no_recipe_is_told_in_one_line(content, tiny_model, tiny_data, tmp_path, site):
     path = tmp_path / "recipe.json"
@@ -109,3 +113,23 @@ def test_what_is_no_recipe_is_told_in_one_line(content, tiny_model, tiny_data, t
     assert len(done.stderr.strip().splitlines()[-1:]) == 1
     assert "recipe" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_repair_that_was_interrupted_goes_on_where_it_stopped(site, tiny_model, tmp_path):
+    data = tiny.write_dataset(tmp_path / "data", validation=12)
+    arguments = ("verify", tiny_model, "--data", data, "--out", "run", "--only", "lossy/*")
+    assert bakeoff(*arguments, cwd=tmp_path, plugins=[site]).returncode == 0
+    with RunFolder.resume(tmp_path / "run") as folder:
+        run = folder.load()
+        trials = [
+            msgspec.structs.replace(trial, verified=False, repair=())
+            if trial.candidate.key == "lossy/int8+fp32/dyn"
+            else trial
+            for trial in run.trials
+        ]
+        folder.save(msgspec.structs.replace(run, trials=tuple(trials), finished=None))
+    done = bakeoff(*arguments, "--resume", cwd=tmp_path, plugins=[site])
+    assert done.returncode == 0, done.stderr
+    trial = RunFolder(tmp_path / "run").load().trial("lossy/int8+fp32/dyn")
+    assert (trial.verified, [one.verdict for one in trial.repair]) == (True, ["accepted"])
