@@ -101,7 +101,7 @@ def planned(settings: Settings) -> list[Trial]:
             context = _begin(settings, folder, reader, Silent(), resume=False)
             inputs = prepare.Inputs(reader=reader)
             if settings.data is not None or settings.calibration is not None:
-                prepare.draw_calibration(context, inputs)
+                prepare.find_calibration(context, inputs)
             prepare.plan_trials(context, inputs)
             offered = () if settings.only else context.run.offered
             return [*context.run.trials, *(Trial(candidate=candidate, skip=ON_REQUEST) for candidate in offered)]
@@ -124,13 +124,13 @@ def convert_one(
         with folder, _reader(settings, folder) as reader:
             context = _begin(settings, folder, reader, observer or Silent(), resume=False)
             inputs = prepare.Inputs(reader=reader)
-            prepare.draw_calibration(context, inputs)
+            prepare.find_calibration(context, inputs)
             probed = probe_all(context.run.host, folder.logs, context.run.model)
             candidates = [candidate for _, proposed in probed for candidate in proposed]
             candidate = plan.named(candidates, key)
             layers = _recipe(candidate, recipe, context.run.model)
             if candidate.quantised and settings.data is not None:
-                prepare.check_calibration(context)
+                prepare.check_calibration(context, inputs)
             (trial,) = plan.trials([candidate], [s for s, _ in probed], (), calibration=inputs.no_calibration)
             if trial.skip is not None:
                 raise InputError(f"{key} cannot be converted here: {trial.skip}")

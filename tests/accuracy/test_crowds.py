@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from bakeoff.accuracy.evaluate import evaluate
 from bakeoff.data import coco
 from bakeoff.data.labels import Labels
 from bakeoff.data.letterbox import Geometry
+from tests.accuracy.test_evaluate import summary
 from tests.data.coco_files import write
 
 WH = (96, 64)
@@ -100,16 +99,7 @@ def by_tool(tool: str, document: dict, table: DetectionTable, geometries) -> dic
         for image, c, score, box in zip(
             table.image, table.classes, table.scores, table.in_frames(geometries), strict=True)
     ]  # fmt: skip
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = module.COCO()
-        truth.dataset = json.loads(json.dumps(document))
-        truth.createIndex()
-        evaluation = evaluator(truth, truth.loadRes(results), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    stats = evaluation.stats
-    return {"map50_95": stats[0], "map50": stats[1], "map75": stats[2], "ar100": stats[8]}
+    return summary(module.COCO, evaluator, json.loads(json.dumps(document)), results)
 
 
 def both(folder: Path, document: dict, table: DetectionTable, tool: str) -> tuple[dict, dict]:

@@ -77,11 +77,16 @@ def coco_figures(truth: GroundTruth, table: DetectionTable, geometries) -> dict[
             table.image, table.classes, table.in_frames(geometries), table.scores, strict=True
         )
     ]
+    return summary(coco_module.COCO, COCOeval, document, results)
+
+
+def summary(coco_class, evaluator, document: dict, results: list[dict]) -> dict[str, float]:
+    """What a COCO tool makes of a document and of detections."""
     with contextlib.redirect_stdout(io.StringIO()):
-        coco = coco_module.COCO()
-        coco.dataset = document
-        coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(results), "bbox")
+        truth = coco_class()
+        truth.dataset = document
+        truth.createIndex()
+        evaluation = evaluator(truth, truth.loadRes(results), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

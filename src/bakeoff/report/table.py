@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bakeoff.accuracy.operating_point import FIGURES
 from bakeoff.errors import StoreError
 from bakeoff.records import Estimate, RunRecord, Trial, Verdict, Workload
 from bakeoff.speed.samples import Latency, Timings, speedup, summarise
@@ -55,7 +56,6 @@ COLUMNS = (
     "energy_j_per_frame",
 )
 BOUNDS = ("", "_low", "_high")
-OPERATING = ("precision", "recall", "f1", "false_alarms_per_image", "misses_per_image")
 AGREEMENT = ("matched_share", "mean_iou", "score_shift", "class_flips")
 FIXED_WORKLOADS = ("1x1", "1x2", "2x1")
 Cell = str | int | float | None
@@ -140,8 +140,8 @@ def columns(view: View) -> tuple[str, ...]:
         *(f"{name}_delta{bound}" for name in ("precision", "recall", "map50") for bound in BOUNDS),
         *(f"val_{name}{bound}" for name in ("precision", "recall", "map50", "map50_95") for bound in BOUNDS[1:]),
         "confidence",
-        *(f"op_{name}{bound}" for name in OPERATING for bound in BOUNDS),
-        *(f"op_{name}_delta{bound}" for name in OPERATING for bound in BOUNDS),
+        *(f"op_{name}{bound}" for name in FIGURES for bound in BOUNDS),
+        *(f"op_{name}_delta{bound}" for name in FIGURES for bound in BOUNDS),
         "restoring_confidence",
         "restoring_false_alarms_per_image",
         *(f"d_ece{bound}" for bound in BOUNDS),
@@ -244,7 +244,7 @@ def _estimates(trial: Trial, *, is_reference: bool) -> dict[str, Cell]:
             "restoring_confidence": point.restoring_confidence,
             "restoring_false_alarms_per_image": point.restoring_false_alarms_per_image,
         }
-        for name in OPERATING:
+        for name in FIGURES:
             put(f"op_{name}", getattr(point, name))
             put(f"op_{name}_delta", point.deltas.get(name, none))
         put("d_ece", point.d_ece)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -14,6 +16,8 @@ from bakeoff.steps.context import Context
 from bakeoff.steps.prepare import Inputs, ModelReader
 from bakeoff.worker import protocol as p
 from bakeoff.worker.parent import ChildError, Worker
+
+Answer = TypeVar("Answer", p.Converted, p.Ranked)
 
 
 def convert_all(context: Context, inputs: Inputs) -> None:
@@ -79,25 +83,40 @@ def convert(
     Raises:
         ChildError: it failed.
     """
-    reader: ModelReader = inputs.reader
-    while True:
+
+    def request(files: tuple[p.OnnxFile, ...]) -> p.Convert:
         shutil.rmtree(folder, ignore_errors=True)
-        request = p.Convert(
+        return p.Convert(
             candidate=candidate,
             model=context.run.model,
             folder=str(folder.absolute()),
             batches=batches(context.settings),
-            onnx=reader.files,
+            onnx=files,
             calibration=(images or calibration_spec(context, inputs)) if candidate.quantised else None,
             recipe=recipe,
         )
+
+    return ask_with_forms(worker, request, p.Converted, inputs.reader)
+
+
+def ask_with_forms(
+    worker: Worker,
+    request: Callable[[tuple[p.OnnxFile, ...]], p.Convert | p.Rank],
+    answer_type: type[Answer],
+    reader: ModelReader,
+) -> Answer:
+    """Ask a child for what starts from ONNX forms of the Model, and export those that it turns out to need.
+
+    Raises:
+        ChildError: the child, or an export, failed.
+    """
+    while True:
         try:
-            answer = worker.ask(request, p.Converted)
+            answer = worker.ask(request(reader.files), answer_type)
         except InputError as error:
             raise ChildError("error", str(error), worker.log) from error
-        if answer.artifact is not None:
+        if answer.needs_opset is None:
             return answer
-        assert answer.needs_opset is not None
         reader.onnx(answer.needs_batch, answer.needs_opset)
 
 

@@ -28,15 +28,13 @@ from bakeoff.worker.parent import ChildError, Worker
 
 @dataclass(kw_only=True)
 class Inputs:
-    """What the steps need beside the record: the image files, their truth, and who exports the Model."""
+    """What the steps need beside the record: the image files, and who exports the Model."""
 
     reader: ModelReader
-    validation: list[Path] = field(default_factory=list)
-    calibration: list[Path] = field(default_factory=list)  # the drawn ones
-    calibration_pool: list[Path] = field(default_factory=list)  # what they were drawn from
+    splits: tuple[tuple[Path, ...], tuple[Path, ...]] | None = None  # all of the dataset's validation and training
+    validation: list[Path] = field(default_factory=list)  # the ones that are measured on
+    calibration_pool: list[Path] = field(default_factory=list)  # what calibration images are drawn from
     no_calibration: str | None = None  # why there are none
-    truth: GroundTruth | None = None
-    geometries: list[Geometry] = field(default_factory=list)
 
 
 class ModelReader:
@@ -136,7 +134,7 @@ def plan_trials(context: Context, inputs: Inputs) -> None:
         judged=settings.accuracy and settings.labels,
     )
     if any(trial.candidate.quantised and trial.skip is None for trial in trials):
-        check_calibration(context)
+        check_calibration(context, inputs)
     context.change(
         backends=tuple(status for status, _ in probed),
         reference=reference.key,
@@ -158,18 +156,19 @@ def read_dataset(context: Context, inputs: Inputs) -> None:
     labelled = settings.labels and settings.accuracy
     dataset = _open(context, settings.data, labels=labelled)
     check_names(model, dataset)
+    inputs.splits = dataset.validation, dataset.training
     inputs.validation = list(dataset.validation[: settings.images])
     missing = [path for path in inputs.validation if not path.is_file()]
     if missing:
         raise InputError(f"{len(missing)} validation images do not exist, the first is {missing[0]}")
     labels = [dataset.labels(path) for path in inputs.validation]
     boxes = sum(one.boxes for one in labels)
-    if boxes == 0 and labelled and settings.accuracy:
+    if boxes == 0 and labelled:
         raise InputError(
             f"dataset {settings.data} has no labels for its {len(labels)} validation images: "
             f"expected {dataset.labels_from}"
         )
-    draw_calibration(context, inputs)
+    find_calibration(context, inputs)
     context.observer.stage("decoding images", len(inputs.validation))
     index = frames.build(
         context.frames,
@@ -180,8 +179,8 @@ def read_dataset(context: Context, inputs: Inputs) -> None:
         threads=context.threads,
     )
     check_sizes(dataset, inputs.validation, labels, index.frame_wh)
-    inputs.geometries = [Geometry.of(wh, model.imgsz) for wh in index.frame_wh]
-    inputs.truth = GroundTruth.of(labels, inputs.geometries, dataset.class_names)
+    geometries = [Geometry.of(wh, model.imgsz) for wh in index.frame_wh]
+    truth = GroundTruth.of(labels, geometries, dataset.class_names)
     digest = hashlib.sha256()
     for path, one in zip(inputs.validation, labels, strict=True):
         digest.update(content_hash(path).encode())
@@ -194,8 +193,8 @@ def read_dataset(context: Context, inputs: Inputs) -> None:
         sha256=digest.hexdigest(),
         background_images=sum(not one.boxes for one in labels) if labelled else 0,
         duplicate_boxes=sum(one.duplicates for one in labels),
-        calibration_from=settings.calibration or ("train" if inputs.calibration else None),
-        calibration_images=len(inputs.calibration),
+        calibration_from=settings.calibration or ("train" if inputs.calibration_pool else None),
+        calibration_images=min(settings.calibration_images, len(inputs.calibration_pool)),
     )
     before = context.run.dataset
     if before is not None and before.sha256 != read.sha256:
@@ -204,7 +203,6 @@ def read_dataset(context: Context, inputs: Inputs) -> None:
         )
     # an ONNX file without names takes the dataset's
     context.change(dataset=read, model=msgspec.structs.replace(model, class_names=dataset.class_names))
-    truth = inputs.truth
     context.folder.put(
         "truth",
         {
@@ -215,30 +213,34 @@ def read_dataset(context: Context, inputs: Inputs) -> None:
     )
 
 
-def draw_calibration(context: Context, inputs: Inputs) -> None:
-    """Draw the calibration images, or note why there are none."""
-    settings = context.settings
-    pool = _calibration_pool(context)
-    inputs.calibration_pool = pool
-    inputs.calibration = calibration.draw(pool, settings.calibration_images, settings.seed)
-    if not pool:
+def find_calibration(context: Context, inputs: Inputs) -> None:
+    """Find the images that calibration may draw from, or note why there are none."""
+    inputs.calibration_pool = _calibration_pool(context, inputs)
+    if not inputs.calibration_pool:
         inputs.no_calibration = "INT8 needs calibration images; give --data with a 'train' split, or --calibration DIR"
 
 
-def check_calibration(context: Context) -> None:
+def check_calibration(context: Context, inputs: Inputs) -> None:
     """Refuse calibration images that are validation images too, of all that the dataset has.
 
     Raises:
         InputError: naming them.
     """
     if context.settings.data is not None:
-        validation = _open(context, context.settings.data, labels=False).validation
-        calibration.check_disjoint(_calibration_pool(context), validation)
+        calibration.check_disjoint(inputs.calibration_pool, _splits(context, inputs, context.settings.data)[0])
 
 
 def _open(context: Context, data: str, *, labels: bool) -> DatasetFiles:
     model = context.run.model
     return open_dataset(Path(data), model.class_names, named=model.named, labels=labels)
+
+
+def _splits(context: Context, inputs: Inputs, data: str) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Return all validation and training images; a large json is read once."""
+    if inputs.splits is None:
+        dataset = _open(context, data, labels=False)
+        inputs.splits = dataset.validation, dataset.training
+    return inputs.splits
 
 
 def check_names(model: Model, dataset: DatasetFiles) -> None:
@@ -265,7 +267,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
 
-def _calibration_pool(context: Context) -> list[Path]:
+def _calibration_pool(context: Context, inputs: Inputs) -> list[Path]:
     settings = context.settings
     if settings.calibration is not None:
         folder = Path(settings.calibration)
@@ -277,7 +279,7 @@ def _calibration_pool(context: Context) -> list[Path]:
         return pool
     if settings.data is None:
         return []
-    training = _open(context, settings.data, labels=False).training
+    _, training = _splits(context, inputs, settings.data)
     return [path for path in training if is_image(path) and path.is_file()]
 
 

@@ -14,7 +14,7 @@ from bakeoff import judge
 from bakeoff.errors import InputError, one_line
 from bakeoff.records import MIXED, Recipe, RepairAttempt, Trial, Verdict
 from bakeoff.steps.context import Context
-from bakeoff.steps.convert import calibration_spec, convert_into
+from bakeoff.steps.convert import ask_with_forms, calibration_spec, convert_into
 from bakeoff.steps.prepare import Inputs
 from bakeoff.steps.verify import check_emulation, measure, with_images
 from bakeoff.worker import protocol as p
@@ -93,27 +93,22 @@ def rank(context: Context, inputs: Inputs) -> Recipe:
     if path.exists():
         return read_recipe(path)
     context.observer.stage("ranking layers", 1)
-    reader = inputs.reader
+
+    def request(files: tuple[p.OnnxFile, ...]) -> p.Rank:
+        return p.Rank(
+            backend=RANKER,
+            model=context.run.model,
+            folder=str((context.folder.work / "rank").absolute()),
+            onnx=files,
+            calibration=calibration_spec(context, inputs),
+        )
+
     with context.worker("rank-layers") as worker:
-        while True:
-            request = p.Rank(
-                backend=RANKER,
-                model=context.run.model,
-                folder=str((context.folder.work / "rank").absolute()),
-                onnx=reader.files,
-                calibration=calibration_spec(context, inputs),
-            )
-            try:
-                answer = worker.ask(request, p.Ranked)
-            except InputError as error:
-                raise ChildError("error", str(error), worker.log) from error
-            if answer.recipe is not None:
-                break
-            assert answer.needs_opset is not None
-            reader.onnx(answer.needs_batch, answer.needs_opset)
+        recipe = ask_with_forms(worker, request, p.Ranked, inputs.reader).recipe
+    assert recipe is not None
     context.observer.advance()
-    _write(context, answer.recipe)
-    return answer.recipe
+    _write(context, recipe)
+    return recipe
 
 
 def _write(context: Context, recipe: Recipe) -> None:
