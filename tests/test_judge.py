@@ -45,6 +45,7 @@ def timing(latency_ms: float, seed: int, noise: float = 0.01) -> WorkloadSamples
     return WorkloadSamples(
         generation=np.zeros(40, np.int32), round=np.arange(40, dtype=np.int32),
         pre_ns=zero, run_ns=run, post_ns=zero, span_ns=run.sum(2),
+        rest_ns=np.zeros(40, np.int64), window=np.full(40, -1),
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bakeoff.stats import paired_ratio, standard_error
+from bakeoff.stats import LAYOUT, paired_ratio, standard_error
 
 
 def test_a_constant_ratio_is_found_exactly():
@@ -47,5 +47,30 @@ def test_correlation_widens_and_never_narrows_the_standard_error():
     independent = rng.normal(size=200)
     correlated = np.cumsum(rng.normal(size=200))
     naive = correlated.std(ddof=1) / np.sqrt(200)
-    assert standard_error(correlated) > 1.5 * naive
-    assert standard_error(independent) >= independent.std(ddof=1) / np.sqrt(200) * 0.999
+    assert standard_error(correlated)[0] > 1.5 * naive
+    assert standard_error(independent)[0] >= independent.std(ddof=1) / np.sqrt(200) * 0.999
+
+
+def test_intervals_cover_the_truth_where_generations_of_processes_differ():
+    rng = np.random.default_rng(5)
+    generation = np.repeat(np.arange(3), 30)
+    by_rounds = by_generations = 0
+    for _ in range(400):
+        layout = rng.normal(0, 0.006, 3)[generation]  # as measured: benchmarks/results/timing_intervals.json
+        times = np.exp(layout + rng.normal(0, 0.03, 90))
+        one, other = paired_ratio(times, np.ones(90)), paired_ratio(times, np.ones(90), generation)
+        by_rounds += one.low <= 1 <= one.high
+        by_generations += other.low <= 1 <= other.high
+    assert by_generations >= 400 * 0.92 > 400 * 0.88 > by_rounds
+
+
+def test_generations_that_agree_still_leave_what_the_study_found_of_their_spread():
+    series = np.tile(np.random.default_rng(3).normal(0, 0.001, 40), 3)
+    error, freedom = standard_error(series, np.repeat(np.arange(3), 40))
+    assert 0.5 * LAYOUT / 3**0.5 < error < LAYOUT / 3**0.5
+    assert freedom == pytest.approx(4, abs=0.1)
+
+
+def test_generations_of_one_round_each_still_give_an_interval():
+    ratio = paired_ratio(np.array([2.0, 2.1, 2.2]), np.ones(3), np.arange(3))
+    assert ratio.low < 2.1 < ratio.high

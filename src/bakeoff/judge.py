@@ -42,6 +42,7 @@ def judge(trials: Sequence[Trial], reference: str, timings: Timings, requirement
             verdicts[verdict.key] = Verdict(key=verdict.key, verdict="accepted", why=f"{verdict.why}; {budget}")
     best = _best(within, reference, timings, requirements.prefer)
     if best is not None and best.candidate.key != reference:
+        best = _plainest(best, within, reference, timings, requirements.prefer)
         key = best.candidate.key
         tied = [
             trial.candidate.key
@@ -136,6 +137,21 @@ def _best(trials: Sequence[Trial], reference: str, timings: Timings, prefer: str
     return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
+def _plainest(best: Trial, trials: Sequence[Trial], reference: str, timings: Timings, prefer: str) -> Trial:
+    """Return the one to recommend of those that tie with the best, the same in every Run of the same Candidates.
+
+    Which of them came out first is chance. Taken is the one whose accuracy is the safest (the lower bound of its
+    difference to the reference's, to 0.001), then the plainest: the first in the plan.
+    """
+    tied = [
+        trial
+        for trial in trials
+        if trial.candidate.key != reference
+        and (trial is best or _ties(best.candidate.key, trial.candidate.key, timings, prefer))
+    ]
+    return max(tied, key=lambda trial: -1.0 if trial.map_delta is None else round(trial.map_delta.low, 3))
+
+
 def _score(trial: Trial, reference: str, timings: Timings, prefer: str) -> float | None:
     """Return what the preference asks for; higher is better, `None` where it was not measured."""
     key = trial.candidate.key
@@ -153,7 +169,7 @@ def _score(trial: Trial, reference: str, timings: Timings, prefer: str) -> float
 
 def _rates(key: str, timings: Timings) -> list[tuple[str, float]]:
     return [
-        (workload, summarise(samples, Workload.parse(workload), 1).frames_per_s)
+        (workload, summarise(samples, Workload.parse(workload), 1, intervals=False).frames_per_s)
         for (owner, workload), samples in timings.items()
         if owner == key
     ]
@@ -172,4 +188,4 @@ def pair_ratio(slow: str, fast: str, workload: str, timings: Timings) -> Ratio |
     pair: list[WorkloadSamples | None] = [timings.get((key, workload)) for key in (slow, fast)]
     if pair[0] is None or pair[1] is None:
         return None
-    return speedup(pair[0], pair[1])
+    return speedup(pair[0].medians, pair[1].medians)

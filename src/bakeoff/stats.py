@@ -12,6 +12,10 @@ import numpy.typing as npt
 from scipy import special
 
 LEVEL = 0.95
+TAILS = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
+RESAMPLES = 500
+LAYOUT = 0.006  # by how much processes with the same model differ: standard deviation of ln, docs/timing.md
+LAYOUT_FREEDOM = 2
 P99_SAMPLES = 400  # fewer say nothing about one in a hundred
 
 
@@ -29,22 +33,62 @@ class Ratio:
         return self.low is None or self.high is None or self.low <= 1 <= self.high
 
 
-def paired_ratio(numerator: npt.NDArray[np.float64], denominator: npt.NDArray[np.float64]) -> Ratio:
+def paired_ratio(
+    numerator: npt.NDArray[np.float64],
+    denominator: npt.NDArray[np.float64],
+    generation: npt.NDArray[np.int32] | None = None,
+) -> Ratio:
     """Return exp(mean of ln(numerator / denominator)) over paired rounds (n,), with a t interval.
 
-    Rounds drift together, so the standard error is that of a correlated series (Newey and West, Econometrica 55,
-    1987, Bartlett weights, floor(4 (n/100)^(2/9)) lags), never smaller than that of independent rounds.
+    `generation` (n,) tells which processes each round was measured in; `None`: the same for all.
+
+    What drifts cancels within a round. Left are the rounds' own spread and that of generations of processes, since
+    memory layout differs from load to load (`standard_error`). Chosen by its coverage: docs/timing.md.
     """
     logs = np.log(numerator / denominator)
     value = math.exp(float(logs.mean()))
     if len(logs) < 3:
         return Ratio(value=value, low=None, high=None)
-    half = standard_error(logs) * float(special.stdtrit(len(logs) - 1, 0.5 + LEVEL / 2))
+    error, freedom = standard_error(logs, generation)
+    half = error * float(special.stdtrit(freedom, 0.5 + LEVEL / 2))
     return Ratio(value=value, low=value * math.exp(-half), high=value * math.exp(half))
 
 
-def standard_error(series: npt.NDArray[np.float64]) -> float:
-    """Return the standard error of the mean of an autocorrelated series (n,); see `paired_ratio`."""
+def standard_error(
+    series: npt.NDArray[np.float64], generation: npt.NDArray[np.int32] | None = None
+) -> tuple[float, float]:
+    """Return the standard error of the mean of a series (n,) taken in several generations, and its degrees of freedom.
+
+    Its square is the sum of two variances. That within generations is of a correlated series (Newey and West,
+    Econometrica 55, 1987, Bartlett weights, floor(4 (n/100)^(2/9)) lags), never smaller than of an independent one.
+    That between generations is what their means differ beyond it: the one-way random-effects estimate (Searle, Casella
+    and McCulloch, Variance Components, 1992, section 3.6). A few generations hardly tell it, so it is averaged with
+    the study's as if that were `LAYOUT_FREEDOM` generations more (as in Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004).
+    The degrees of freedom of the sum are Satterthwaite's (Biometrics Bulletin 2, 1946).
+    """
+    n = len(series)
+    within = _newey_west(series) / n
+    groups = [] if generation is None else [series[generation == g] for g in np.unique(generation)]
+    if len(groups) < 2 or n <= len(groups):
+        return math.sqrt(within), n - 1
+    sizes = np.array([len(group) for group in groups])
+    means = np.array([group.mean() for group in groups])
+    spread_within = sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / (n - len(groups))
+    spread_between = float((sizes * (means - series.mean()) ** 2).sum()) / (len(groups) - 1)
+    effective = (n - float((sizes**2).sum()) / n) / (len(groups) - 1)
+    freedom = LAYOUT_FREEDOM + len(groups) - 1
+    found = (spread_between - spread_within) / effective
+    layout = max(0.0, (LAYOUT_FREEDOM * LAYOUT**2 + (len(groups) - 1) * found) / freedom)
+    between = layout * float(((sizes / n) ** 2).sum())
+    if between == 0:
+        return math.sqrt(within), n - 1
+    share = within / (within + between)
+    freedom_of_sum = 1 / (share**2 / (n - len(groups)) + (1 - share) ** 2 / freedom)
+    return math.sqrt(within + between), freedom_of_sum
+
+
+def _newey_west(series: npt.NDArray[np.float64]) -> float:
+    """Return the long-run variance of a series (n,); see `standard_error`."""
     n = len(series)
     centred = series - series.mean()
     independent = float(centred @ centred) / (n - 1)
@@ -52,7 +96,32 @@ def standard_error(series: npt.NDArray[np.float64]) -> float:
     lags = math.floor(4 * (n / 100) ** (2 / 9))
     for lag in range(1, min(lags, n - 1) + 1):
         variance += 2 * (1 - lag / (lags + 1)) * float(centred[lag:] @ centred[:-lag]) / n
-    return math.sqrt(max(variance, independent) / n)
+    return max(variance, independent)
+
+
+def drawn_rounds(generation: npt.NDArray[np.int32], resamples: int = RESAMPLES) -> npt.NDArray[np.int64]:
+    """Return how often each round (R,) is in each resample (resamples, R): drawn anew within its own generation."""
+    rng = np.random.default_rng(0)
+    counts = np.zeros((resamples, len(generation)), np.int64)
+    for g in np.unique(generation):
+        (rounds,) = np.nonzero(generation == g)
+        counts[:, rounds] = rng.multinomial(len(rounds), np.full(len(rounds), 1 / len(rounds)), resamples)
+    return counts
+
+
+def percentile_intervals(
+    samples: npt.NDArray[np.floating[Any]], counts: npt.NDArray[np.int64], percents: Sequence[float]
+) -> list[tuple[float, float]]:
+    """Return 95% bootstrap intervals of percentiles of samples (R, k) whose rounds were drawn `counts` (B, R) times."""
+    order = np.argsort(samples, axis=None)
+    ordered = samples.ravel()[order]
+    below = np.cumsum(counts[:, order // samples.shape[1]], axis=1)
+    intervals = []
+    for percent in percents:
+        at = (below < percent / 100 * below[:, -1:]).sum(axis=1)
+        low, high = np.percentile(ordered[at], TAILS)
+        intervals.append((float(low), float(high)))
+    return intervals
 
 
 def percentile(samples: Sequence[float] | npt.NDArray[Any], percent: float) -> float:

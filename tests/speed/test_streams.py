@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 from bakeoff.pipeline import Times
-from bakeoff.records import Workload
-from bakeoff.speed.samples import WorkloadSamples, speedup, summarise
-from bakeoff.speed.streams import BlockSamples, StreamPool, warm_up
+from bakeoff.speed.streams import StreamPool, warm_up
 
 
 class Frames:
@@ -86,28 +84,3 @@ def test_what_never_settles_says_so():
     medians, settled = warm_up(StreamPool([Fake(run_ns=lambda n: int(10**9 * 0.95**n))], Frames(), 1))
     assert not settled
     assert len(medians) == 12
-
-
-def make(rounds, latency_ns):
-    blocks = []
-    for n in rounds:
-        table = np.full((1, 4), latency_ns, np.int64)
-        zero = np.zeros((1, 4), np.int64)
-        blocks.append((0, n, BlockSamples(pre_ns=zero, run_ns=table, post_ns=zero, span_ns=table.sum(1))))
-    return WorkloadSamples.gather(blocks)
-
-
-def test_speedup_pairs_equal_rounds_only():
-    reference = make(range(10), 2_000_000)
-    ratio = speedup(reference, make(range(5, 15), 1_000_000))
-    assert ratio.value == pytest.approx(2)
-    assert speedup(reference, make(range(100, 110), 1_000_000)) is None
-
-
-def test_a_summary_counts_wall_time_scaled_to_the_frames_asked_for():
-    summary = summarise(make(range(10), 2_000_000), Workload.parse("1x2"), 250)
-    assert summary.median_ms == pytest.approx(2)
-    assert summary.frames_s == pytest.approx(0.25)
-    assert summary.frames_per_s == pytest.approx(1000)
-    assert summary.p99_ms is None
-    assert summarise(make(range(100), 2_000_000), Workload.parse("1x1"), 250).p99_ms == pytest.approx(2)

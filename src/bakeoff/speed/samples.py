@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from bakeoff.records import Workload
 from bakeoff.speed.streams import BlockSamples
-from bakeoff.stats import P99_SAMPLES, Ratio, paired_ratio, percentile
+from bakeoff.stats import (
+    P99_SAMPLES,
+    TAILS,
+    Ratio,
+    drawn_rounds,
+    paired_ratio,
+    percentile,
+    percentile_intervals,
+)
 
 MS = 1e-6  # of a nanosecond
+MIN_ROUNDS = 6  # fewer make a bootstrap interval that means nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockMedians:
+    """Median latencies of one Candidate's blocks for one Workload, one a round (R,)."""
+
+    generation: npt.NDArray[np.int32]
+    round: npt.NDArray[np.int32]  # counted over the whole Run: equal numbers pair Candidates
+    median_ns: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[int, int, float]]) -> BlockMedians:
+        """Take rows of (generation, round, median)."""
+        columns = list(zip(*rows, strict=True)) if rows else [(), (), ()]
+        return cls(
+            generation=np.array(columns[0], np.int32),
+            round=np.array(columns[1], np.int32),
+            median_ns=np.array(columns[2], np.float64),
+        )
+
+    def constant(self) -> BlockMedians:
+        """Return 1 ns in the same rounds: the ratio to it is the time itself."""
+        return replace(self, median_ns=np.ones_like(self.median_ns))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One block, and where it stood."""
+
+    generation: int
+    round: int
+    window: int
+    samples: BlockSamples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +68,8 @@ class WorkloadSamples:
     run_ns: npt.NDArray[np.int64]
     post_ns: npt.NDArray[np.int64]
     span_ns: npt.NDArray[np.int64]  # (R, S)
+    rest_ns: npt.NDArray[np.int64]  # (R,), how long the threads kept running after a block; -1: unknown
+    window: npt.NDArray[np.int64]  # (R,), the window of telemetry that the block lies in; -1: none
 
     @property
     def latency_ns(self) -> npt.NDArray[np.int64]:
@@ -36,20 +81,28 @@ class WorkloadSamples:
         """Each round's median latency (R,)."""
         return np.asarray(np.median(self.latency_ns.reshape(len(self.round), -1), axis=1))
 
+    @property
+    def medians(self) -> BlockMedians:
+        """Each round's median latency, with its round and generation."""
+        return BlockMedians(generation=self.generation, round=self.round, median_ns=self.block_medians_ns)
+
     def arrays(self) -> dict[str, npt.NDArray[np.int32] | npt.NDArray[np.int64]]:
         """Return the fields by name, as stored."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
-    def gather(cls, blocks: list[tuple[int, int, BlockSamples]]) -> WorkloadSamples:
-        """Stack blocks given as (generation, round, samples)."""
+    def gather(cls, blocks: Sequence[Block]) -> WorkloadSamples:
+        """Stack the blocks of one Candidate and Workload."""
+        samples = [block.samples for block in blocks]
         return cls(
-            generation=np.array([generation for generation, _, _ in blocks], np.int32),
-            round=np.array([number for _, number, _ in blocks], np.int32),
-            pre_ns=np.stack([block.pre_ns for _, _, block in blocks]),
-            run_ns=np.stack([block.run_ns for _, _, block in blocks]),
-            post_ns=np.stack([block.post_ns for _, _, block in blocks]),
-            span_ns=np.stack([block.span_ns for _, _, block in blocks]),
+            generation=np.array([block.generation for block in blocks], np.int32),
+            round=np.array([block.round for block in blocks], np.int32),
+            pre_ns=np.stack([one.pre_ns for one in samples]),
+            run_ns=np.stack([one.run_ns for one in samples]),
+            post_ns=np.stack([one.post_ns for one in samples]),
+            span_ns=np.stack([one.span_ns for one in samples]),
+            rest_ns=np.array([one.rest_ns for one in samples], np.int64),
+            window=np.array([block.window for block in blocks], np.int64),
         )
 
     def followed_by(self, later: WorkloadSamples) -> WorkloadSamples:
@@ -59,52 +112,102 @@ class WorkloadSamples:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Worst:
+    """The slowest counted prediction, and where it stood."""
+
+    ms: float
+    generation: int
+    round: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Latency:
     """What a Workload's samples say, in milliseconds; `p99_ms` only from 400 samples on."""
 
     samples: int
+    rounds: int
     median_ms: float
     mean_ms: float
     p95_ms: float
     p99_ms: float | None
-    worst_ms: float
+    worst: Worst
+    jitter_ms: float | None  # mean absolute difference of one prediction's latency and the next one's
     pre_ms: float
     run_ms: float
     post_ms: float
     frames_s: float  # wall time of N frames a stream
     frames_per_s: float
+    rest_ms: float | None  # median time that the process's threads kept running after a block
     outliers: int  # beyond 5 median absolute deviations; counted, never removed
+    intervals: Mapping[str, tuple[float, float]]  # of median_ms, p95_ms, p99_ms, frames_per_s; none of few rounds
+
+    @property
+    def missing_for_p99(self) -> int:
+        """How many more samples a p99 needs."""
+        return max(0, P99_SAMPLES - self.samples)
 
 
-def summarise(samples: WorkloadSamples, workload: Workload, frames: int) -> Latency:
+def summarise(samples: WorkloadSamples, workload: Workload, frames: int, *, intervals: bool = True) -> Latency:
     """Derive a Workload's figures; `frames` is N, the frames a stream that `frames_s` stands for."""
-    latency = samples.latency_ns.ravel() * MS
+    by_round = samples.latency_ns * MS
+    latency = by_round.ravel()
     median = float(np.median(latency))
     deviation = np.abs(latency - median)
     predictions = samples.span_ns.size * samples.latency_ns.shape[2]
     per_prediction_s = float(samples.span_ns.sum()) * 1e-9 / predictions
+    slowest = int(by_round.reshape(len(by_round), -1).max(axis=1).argmax())
+    known_rest = samples.rest_ns[samples.rest_ns >= 0]
+    enough = latency.size >= P99_SAMPLES
     return Latency(
         samples=latency.size,
+        rounds=len(samples.round),
         median_ms=median,
         mean_ms=float(latency.mean()),
         p95_ms=percentile(latency, 95),
-        p99_ms=percentile(latency, 99) if latency.size >= P99_SAMPLES else None,
-        worst_ms=float(latency.max()),
+        p99_ms=percentile(latency, 99) if enough else None,
+        worst=Worst(
+            ms=float(latency.max()),
+            generation=int(samples.generation[slowest]),
+            round=int(samples.round[slowest]),
+        ),
+        jitter_ms=float(np.abs(np.diff(by_round, axis=2)).mean()) if by_round.shape[2] > 1 else None,
         pre_ms=float(np.median(samples.pre_ns)) * MS,
         run_ms=float(np.median(samples.run_ns)) * MS,
         post_ms=float(np.median(samples.post_ns)) * MS,
         frames_s=per_prediction_s * -(-frames // workload.batch),
         frames_per_s=workload.streams * workload.batch / per_prediction_s,
+        rest_ms=float(np.median(known_rest)) * MS if len(known_rest) else None,
         outliers=int((deviation > 5 * 1.4826 * np.median(deviation)).sum()),
+        intervals=_intervals(samples, workload, p99=enough) if intervals else {},
     )
 
 
-def speedup(reference: WorkloadSamples, candidate: WorkloadSamples) -> Ratio | None:
+def _intervals(samples: WorkloadSamples, workload: Workload, *, p99: bool) -> dict[str, tuple[float, float]]:
+    """Return 95% intervals by a bootstrap over rounds; the samples of one block are correlated."""
+    rounds = len(samples.round)
+    if rounds < MIN_ROUNDS:
+        return {}
+    latency = samples.latency_ns.reshape(rounds, -1) * MS
+    percents = {"median_ms": 50.0, "p95_ms": 95.0} | ({"p99_ms": 99.0} if p99 else {})
+    counts = drawn_rounds(samples.generation)
+    found = dict(zip(percents, percentile_intervals(latency, counts, list(percents.values())), strict=True))
+    frames = workload.streams * workload.batch * samples.latency_ns.shape[2]
+    spans_s = samples.span_ns.mean(axis=1) * 1e-9
+    low, high = np.percentile(frames * rounds / (counts @ spans_s), TAILS)
+    return {**found, "frames_per_s": (float(low), float(high))}
+
+
+def speedup(reference: BlockMedians, candidate: BlockMedians) -> Ratio | None:
     """Return how many times faster the candidate is, from the rounds that both were in; `None` without any."""
     common, ours, theirs = np.intersect1d(reference.round, candidate.round, return_indices=True)
     if not len(common):
         return None
-    return paired_ratio(reference.block_medians_ns[ours], candidate.block_medians_ns[theirs])
+    return paired_ratio(reference.median_ns[ours], candidate.median_ns[theirs], reference.generation[ours])
+
+
+def half_width(ratio: Ratio) -> float | None:
+    """Return half the width of a ratio's interval as a share of the ratio; `None` without an interval."""
+    return None if ratio.low is None or ratio.high is None else math.sqrt(ratio.high / ratio.low) - 1
 
 
 Timings = Mapping[tuple[str, str], WorkloadSamples]  # by Candidate key and Workload

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from bakeoff.data.images import Frame
 from bakeoff.pipeline import Times
+from bakeoff.speed.quiet import wait_until_quiet
 
 Nanoseconds = npt.NDArray[np.int64]
 
@@ -45,12 +46,16 @@ class FrameSource(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class BlockSamples:
-    """Durations of the counted predictions (streams, count), and each stream's wall time for them (streams,)."""
+    """Durations of the counted predictions (streams, count), and each stream's wall time for them (streams,).
+
+    `rest_ns` is how long the process's threads kept running afterwards.
+    """
 
     pre_ns: Nanoseconds
     run_ns: Nanoseconds
     post_ns: Nanoseconds
     span_ns: Nanoseconds
+    rest_ns: int = 0
 
     @property
     def latency_ns(self) -> Nanoseconds:
@@ -90,6 +95,7 @@ class StreamPool:
             run_ns=table[..., 1],
             post_ns=table[..., 2],
             span_ns=np.array([span for _, span in rows], np.int64),
+            rest_ns=wait_until_quiet(),
         )
 
     def _batches(self, start: int, predictions: int) -> list[list[Frame]]:

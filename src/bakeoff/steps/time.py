@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from bakeoff import host
-from bakeoff.records import WarmUp, Workload
+from bakeoff.records import Workload
 from bakeoff.speed import schedule
-from bakeoff.speed.samples import WorkloadSamples
+from bakeoff.speed.samples import Block, BlockMedians, WorkloadSamples, half_width, speedup
 from bakeoff.speed.streams import BlockSamples
+from bakeoff.speed.telemetry import Telemetry
 from bakeoff.steps.context import Context
-from bakeoff.steps.verify import check_health, load
+from bakeoff.steps.team import Team, team
 from bakeoff.store import RunFolder
-from bakeoff.worker import protocol as p
-from bakeoff.worker.parent import ChildError, Worker
 
 SAVE_EVERY_S = 10.0
 PREPARE_PARTS = 6  # of progress: starting, loading and warming up a child takes about as long as this many blocks
@@ -37,25 +38,23 @@ def time_all(context: Context) -> None:
         context.change(
             timing={"block": schedule.BLOCK, "groups": groups, "quick": settings.quick, "threads": context.threads}
         )
-    context.observer.stage(
-        "timing",
-        sum(
-            len(group)
-            * (
-                schedule.GENERATIONS * PREPARE_PARTS
-                + sum(schedule.rounds_needed(w, settings.frames, quick=settings.quick) for w in settings.workloads)
-            )
-            for group in groups
-        ),
-    )
     started = time.monotonic()
-    record = _Record(context.folder)
-    for number, group in enumerate(groups):
-        _Group(context, record, number, group).run()
+    ended: dict[str, str] = {}
+    with Telemetry.open(settings.device) as telemetry:
+        record = _Record(context.folder, telemetry)
+        for number, keys in enumerate(groups):
+            ended |= _Group(context, record, number, keys, settings.time_budget_s / len(groups)).run()
+        told = {"sources": telemetry.sources, "unknown": telemetry.unknown, "cost_share": telemetry.cost.share}
     seconds = context.run.timing.get("seconds", 0) + time.monotonic() - started
     generations = max((int(samples.generation.max()) + 1 for samples in record.known.values()), default=0)
     context.change(
-        timing={**context.run.timing, "generations": generations, "seconds": seconds},
+        timing={
+            **context.run.timing,
+            "generations": generations,
+            "seconds": seconds,
+            "ended": ended,
+            "telemetry": told,
+        },
         trials=tuple(
             msgspec.structs.replace(trial, timed=True)
             if trial.candidate.key in peaks and trial.status == "ok"
@@ -66,16 +65,34 @@ def time_all(context: Context) -> None:
 
 
 class _Record:
-    """All timing samples of the Run: those on disk and those since."""
+    """All timing samples of the Run and the telemetry beside them: those on disk and those since."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, telemetry: Telemetry) -> None:
         self._folder = folder
+        self.telemetry = telemetry
         self.known = folder.timings()
-        self._new: dict[tuple[str, str], list[tuple[int, int, BlockSamples]]] = {}
+        self._windows = folder.telemetry()
+        self._first_window = len(self._windows.get("start_ns", ()))
+        self._new: dict[tuple[str, str], list[Block]] = {}
+        self._medians: dict[tuple[str, str], list[tuple[int, int, float]]] = {}
+        for who, samples in self.known.items():
+            samples.window[samples.window >= self._first_window] = -1  # windows that a kill did not let us write
+            rows = zip(samples.generation.tolist(), samples.round.tolist(), samples.block_medians_ns, strict=True)
+            self._medians[who] = list(rows)
         self._saved_at = time.monotonic()
 
-    def add(self, key: str, turn: schedule.Turn, samples: BlockSamples) -> None:
-        self._new.setdefault((key, str(turn.workload)), []).append((turn.generation, turn.round, samples))
+    def add(self, key: str, workload: Workload, generation: int, number: int, samples: BlockSamples) -> None:
+        """Keep a block that has just ended."""
+        who = key, str(workload)
+        window = self._first_window + self.telemetry.after_block(key)
+        block = Block(generation=generation, round=number, window=window, samples=samples)
+        self._new.setdefault(who, []).append(block)
+        self._medians.setdefault(who, []).append((generation, number, float(np.median(samples.latency_ns))))
+
+    def medians(self, key: str, workload: Workload, first_round: int, stop_round: int) -> BlockMedians:
+        """Return the block medians of a Candidate in some rounds."""
+        rows = [row for row in self._medians.get((key, str(workload)), []) if first_round <= row[1] < stop_round]
+        return BlockMedians.of(rows)
 
     def save(self, *, every_s: float = 0.0) -> None:
         """Write what is new, unless that was done less than `every_s` ago."""
@@ -94,115 +111,135 @@ class _Record:
                 for name, array in samples.arrays().items()
             },
         )
+        if not every_s:  # asking for the windows ends the open one, so not while blocks go on
+            self._folder.put("telemetry", {f"telemetry/{name}": array for name, array in self._all_windows().items()})
         self._saved_at = time.monotonic()
+
+    def _all_windows(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the windows of telemetry, those before an interruption first; what one side lacks is unknown there."""
+        new = self.telemetry.windows()
+        known, count = self._windows, len(new["start_ns"])
+        if not known:
+            return new
+        return {
+            name: np.concatenate(
+                (
+                    known.get(name, np.full(self._first_window, np.nan)),
+                    new.get(name, np.full(count, np.nan)),
+                )
+            )
+            for name in {**known, **new}
+        }
 
 
 class _Group:
     """Candidates that are timed together."""
 
-    def __init__(self, context: Context, record: _Record, number: int, keys: Sequence[str]) -> None:
+    def __init__(self, context: Context, record: _Record, number: int, keys: Sequence[str], budget_s: float) -> None:
         self._context = context
         self._record = record
-        self._number = number
+        self._first = number * GROUP_ROUNDS
         self._keys = list(keys)
+        self._budget_s = budget_s
 
-    def run(self) -> None:
-        """Time the rounds that are still missing."""
+    def run(self) -> dict[str, str]:
+        """Time the rounds that are still missing; return why each Workload ended."""
         context, settings = self._context, self._context.settings
-        needed: dict[Workload, int] = {}
-        generation, first_round = 0, self._number * GROUP_ROUNDS
-        for workload in settings.workloads:
-            done = []
-            for key in self._keys:
-                samples = self._record.known.get((key, str(workload)))
-                mine = None if samples is None else samples.round // GROUP_ROUNDS == self._number
-                if samples is not None and mine is not None and mine.any():
-                    generation = max(generation, int(samples.generation[mine].max()) + 1)
-                    first_round = max(first_round, int(samples.round[mine].max()) + 1)
-                if self._takes(key, workload) and context.run.trial(key).status == "ok":
-                    done.append(0 if mine is None else int(mine.sum()))
-            rounds = schedule.rounds_needed(workload, settings.frames, quick=settings.quick)
-            needed[workload] = max(0, rounds - min(done, default=0))
-            context.observer.advance((rounds - needed[workload]) * len(self._keys))
+        self._next_round = max((int(r) + 1 for w in settings.workloads for r in self._rounds(w)), default=self._first)
+        generation = self._next_generation()
+        plan = schedule.Plan(
+            base={
+                w: schedule.rounds_needed(w, settings.frames, quick=settings.quick)
+                for w in settings.workloads
+                if any(self._takes(key, w) for key in self._keys)
+            },
+            done={w: len(self._rounds(w)) for w in settings.workloads},
+            target=None if settings.quick else settings.precision_target,
+            budget_s=self._budget_s,
+            half_width=self._half_width,
+        )
         try:
-            for plan in schedule.turns(needed, generation, first_round):
-                if plan and context.run.trial(context.run.reference).status == "ok":
-                    self._generation(plan)
+            while self._is_whole(context.run.reference):
+                if plan.begin(generation):
+                    self._generation(plan, generation)
+                elif generation >= schedule.GENERATIONS - 1:
+                    break
+                generation += 1
         finally:
             self._record.save()
+        return {str(workload): plan.ended(workload) for workload in plan.base}
+
+    def _rounds(self, workload: Workload) -> set[int]:
+        """Return the rounds that all whole Candidates of the group were in."""
+        found = [
+            set(self._medians(key, workload).round.tolist())
+            for key in self._keys
+            if self._takes(key, workload) and self._is_whole(key)
+        ]
+        return set.intersection(*found) if found else set()
+
+    def _next_generation(self) -> int:
+        workloads = self._context.settings.workloads
+        known = [self._medians(key, workload).generation for key in self._keys for workload in workloads]
+        return max((int(generations.max()) + 1 for generations in known if len(generations)), default=0)
+
+    def _medians(self, key: str, workload: Workload) -> BlockMedians:
+        return self._record.medians(key, workload, self._first, self._first + GROUP_ROUNDS)
+
+    def _half_width(self, workload: Workload) -> float | None:
+        """Return the half width of the widest interval of a Workload: of speedups, or of the reference's own time."""
+        reference = self._medians(self._context.run.reference, workload)
+        others = [key for key in self._keys if key != self._context.run.reference]
+        others = [key for key in others if self._is_whole(key) and self._takes(key, workload)]
+        ratios = [speedup(reference, self._medians(key, workload)) for key in others]
+        if not others:
+            ratios = [speedup(reference, reference.constant())]
+        widths = [None if ratio is None else half_width(ratio) for ratio in ratios]
+        known = [width for width in widths if width is not None]
+        return max(known) if len(known) == len(widths) else None
 
     def _takes(self, key: str, workload: Workload) -> bool:
         return self._context.run.trial(key).candidate.takes(workload.batch)
 
-    def _generation(self, plan: Sequence[schedule.Turn]) -> None:
+    def _is_whole(self, key: str) -> bool:
+        return self._context.run.trial(key).status == "ok"
+
+    def _generation(self, plan: schedule.Plan, generation: int) -> None:
         context = self._context
-        with contextlib.ExitStack() as stack:
-            workers: dict[str, Worker] = {}
-            alive = [key for key in self._keys if context.run.trial(key).status == "ok"]
-            for key in alive:
-                context.observer.advance(PREPARE_PARTS, f"loading {key}")
-                workers[key] = stack.enter_context(context.worker(key))
-                self._guard(key, workers, lambda worker, key=key: self._prepare(key, worker, plan))  # type: ignore[misc]
-            for turn in plan:
-                for key in schedule.shuffled(self._keys, context.settings.seed, turn.round):
-                    if key in workers and self._takes(key, turn.workload):
-                        self._guard(key, workers, lambda worker, key=key, turn=turn: self._block(key, worker, turn))  # type: ignore[misc]
-                    context.observer.advance(1, f"{turn.workload} {key}")
-                self._record.save(every_s=SAVE_EVERY_S)
+        workloads = list(plan.base)
+        alive = {key: workloads for key in self._keys if self._is_whole(key)}
+        context.observer.stage(f"timing, part {generation + 1}", len(alive) * (PREPARE_PARTS + plan.expected()))
+        started = time.monotonic()
+        with team(context, alive, generation, PREPARE_PARTS) as members:
+            if generation >= schedule.GENERATIONS:
+                plan.spent_s += time.monotonic() - started
+            telemetry = self._record.telemetry
+            for pid in members.pids.values():
+                telemetry.watch(pid)
+            telemetry.start()
+            while wanting := plan.wanting(generation):
+                for workload in wanting:
+                    started = time.monotonic()
+                    self._round(members, workload, generation)
+                    plan.spent_s += time.monotonic() - started
+                    plan.done[workload] += 1
+                    self._record.save(every_s=SAVE_EVERY_S)
+                if context.run.reference not in members.keys:
+                    break
+            telemetry.stop()
+            for pid in members.pids.values():
+                telemetry.unwatch(pid)
+            self._record.save()
 
-    def _guard(self, key: str, workers: dict[str, Worker], action: Callable[[Worker], None]) -> None:
-        """Do something with one Candidate's child; if that fails, the Candidate leaves and the others go on."""
-        try:
-            action(workers[key])
-        except ChildError as error:
-            workers.pop(key).kill()
-            self._context.fail(key, error.step or "time", error)
-
-    def _prepare(self, key: str, worker: Worker, plan: Sequence[schedule.Turn]) -> None:
-        """Load, and warm up for each Workload."""
-        context = self._context
-        trial = context.run.trial(key)
-        cache = str(context.frames.absolute())
-        loaded = load(context, trial, worker)
-        if trial.load_s is None:  # accuracy was not asked for: these figures come from here
-            first = worker.ask(p.Detect(cache=cache, start=0, stop=1), p.Detected)
-            check_health([first], worker)
-            context.change_trial(
-                key,
-                session=loaded.facts,
-                load_s=loaded.seconds,
-                first_run_ms=first.first_run_ns * 1e-6,
-                peak_memory_bytes=worker.peak_memory_bytes,
-            )
-        warm = list(context.run.trial(key).warm_up)
-        for workload in dict.fromkeys(turn.workload for turn in plan):
-            if self._takes(key, workload):
-                context.observer.advance(0, f"warming up {workload} {key}")
-                request = p.WarmUpFor(cache=cache, workload=workload, confidence=context.settings.timed_confidence)
-                answer = worker.ask(request, p.Warmed)
-                warm.append(
-                    WarmUp(
-                        generation=plan[0].generation,
-                        workload=str(workload),
-                        block_medians_ms=tuple(ns * 1e-6 for ns in answer.block_medians_ns),
-                        settled=answer.settled,
-                    )
-                )
-        context.change_trial(key, warm_up=tuple(warm))
-
-    def _block(self, key: str, worker: Worker, turn: schedule.Turn) -> None:
-        request = p.Block(
-            cache=str(self._context.frames.absolute()),
-            workload=turn.workload,
-            confidence=self._context.settings.timed_confidence,
-            first_frame=turn.first_frame,
-            count=turn.count,
-        )
-        answer = worker.ask(request, p.Timed)
-        samples = BlockSamples(
-            pre_ns=answer.pre_ns.get(),
-            run_ns=answer.run_ns.get(),
-            post_ns=answer.post_ns.get(),
-            span_ns=answer.span_ns.get(),
-        )
-        self._record.add(key, turn, samples)
+    def _round(self, members: Team, workload: Workload, generation: int) -> None:
+        """One block of each Candidate."""
+        number = self._next_round
+        first_frame = schedule.first_frame(workload, number - self._first)
+        for key in schedule.shuffled(self._keys, self._context.settings.seed, number):
+            if members.takes(key, workload):
+                self._context.observer.advance(0, f"{workload} {key}")
+                samples = members.block(key, workload, first_frame, schedule.BLOCK)
+                if samples is not None:
+                    self._record.add(key, workload, generation, number, samples)
+                self._context.observer.advance(1)
+        self._next_round += 1
