@@ -5,7 +5,7 @@ import pytest
 
 from bakeoff import plan
 from bakeoff.errors import InputError
-from bakeoff.records import BackendStatus, Candidate, Model, Workload
+from bakeoff.records import BackendStatus, Candidate, Model, Trial, Workload
 
 
 def candidate(key: str) -> Candidate:
@@ -106,3 +106,37 @@ def test_a_mixed_candidate_is_skipped_where_accuracy_is_not_judged():
     assert "decided by accuracy" in trial.reason
     (trial,) = plan.trials([mixed], READY, (), calibration="no images")
     assert trial.reason == "no images"
+
+
+def test_settings_of_loading_run_only_where_a_pattern_means_them_alone():
+    static = ALL[2]
+    tuned = [msgspec.structs.replace(static, tuning=(part,), on_request=True) for part in ("t1", "nospin")]
+    other = candidate("onnxruntime/int8/static")
+    entropy = msgspec.structs.replace(other, options=("entropy",), on_request=True)
+    slow = [msgspec.structs.replace(one, tuning=("t1",), on_request=True) for one in (other, entropy)]
+    offered = [*ALL, other, entropy, *tuned, *slow]
+
+    def keys(*only):
+        return [c.key for c in plan.select(offered, ALL[0], only, ())][1:]
+
+    assert keys() == [*KEYS[1:], other.key]
+    assert keys("onnxruntime/fp32/*") == KEYS[2:5]
+    assert keys("onnxruntime/fp32/static") == [KEYS[2]]
+    assert keys("onnxruntime/fp32/static/*") == [f"{KEYS[2]}/t1", f"{KEYS[2]}/nospin"]
+    assert keys("onnxruntime/fp32/static/t1") == [f"{KEYS[2]}/t1"]
+    assert keys("onnxruntime/int8/static/*") == [entropy.key]
+    assert keys("*/int8/*/t1") == [f"{other.key}/t1", f"{entropy.key}/t1"]
+    assert plan.reference_of(model("ultralytics"), [msgspec.structs.replace(ALL[0], tuning=("t1",)), *ALL]) == ALL[0]
+
+
+def asked_for(keys, only=(), skip=()):
+    trials = [Trial(candidate=candidate(key)) for key in keys]
+    return [trial.candidate.key for trial in plan.asked_for(trials, KEYS[0], only, skip)]
+
+
+def test_the_reference_is_asked_for_where_a_pattern_takes_it_or_nothing_else_is_there():
+    assert asked_for(KEYS) == KEYS
+    assert asked_for([KEYS[0], KEYS[2]], only=("onnxruntime/*",)) == [KEYS[2]]
+    assert asked_for([KEYS[0], KEYS[2]], only=("onnxruntime/*", "pytorch/*")) == [KEYS[0], KEYS[2]]
+    assert asked_for([KEYS[0], KEYS[2]], skip=("pytorch/*",)) == [KEYS[2]]
+    assert asked_for([KEYS[0]], only=("onnxruntime/*",)) == [KEYS[0]]

@@ -10,7 +10,7 @@ import enum
 import importlib.metadata
 import importlib.util
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -94,6 +94,11 @@ class LoadJob:
     model: ModelForms
     threads: int
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Refuse other threads than a `tN` Candidate is named for: OpenMP took its width when the process began."""
+        if self.candidate.threads not in (None, self.threads):
+            raise ValueError(f"{self.candidate.key} loads with {self.candidate.threads} threads, not {self.threads}")
 
 
 class Session(Protocol):
@@ -180,6 +185,62 @@ class Ranker(Protocol):
         ...
 
 
+class Tunable(Protocol):
+    """A Backend that can load the same Artifact with other settings than it does by default."""
+
+    def tunings(self, candidate: Candidate, host: Host, threads: int) -> Sequence[tuple[str, ...]]:
+        """Return the settings worth trying on this machine, each as parts of a key (`("t2", "nospin")`).
+
+        `candidate` is one that `propose` returned, `threads` what it loads with by default. `load` reads them from
+        `job.candidate.tuning`, and fails where one is unknown (`tuning_of`) or not in force (`check_in_force`).
+        """
+        ...
+
+
+def thread_counts(host: Host, threads: int) -> list[int]:
+    """Return the numbers of threads worth trying beside the default: powers of two, all cores, all logical CPUs."""
+    most = host.cpus_usable or host.cores_usable
+    counts = {1 << i for i in range(most.bit_length()) if 1 << i <= most} | {host.cores_usable, most}
+    return sorted(counts - {threads})
+
+
+def tuning_of(candidate: Candidate, *, numbers: Sequence[str] = (), words: Sequence[str] = ()) -> dict[str, int]:
+    """Return a Candidate's settings of loading by name: the number of a numbered one, 1 for a word.
+
+    Args:
+        candidate: `tuning` is read.
+        numbers: letters that a number of 1 or more follows, such as `t` for `t2`.
+        words: such as `nospin`.
+
+    Raises:
+        ValueError: a setting that is none of these, or that is given twice.
+    """
+    found: dict[str, int] = {}
+    for part in candidate.tuning:
+        name, value = part, 1
+        if part not in words:
+            match = re.fullmatch(r"([a-z]+)([1-9][0-9]*)", part)
+            if match is None or match.group(1) not in numbers:
+                known = ", ".join([*(f"{letter}N" for letter in numbers), *words])
+                raise ValueError(f"{candidate.key}: {candidate.backend} has no setting {part!r}; it has {known}")
+            name, value = match.group(1), int(match.group(2))
+        if name in found:
+            raise ValueError(f"{candidate.key}: the setting {part!r} is given twice")
+        found[name] = value
+    return found
+
+
+def check_in_force(candidate: Candidate, asked: Mapping[str, object], found: Mapping[str, object]) -> None:
+    """Refuse a Session whose settings, as read back from its runtime, are others than asked for.
+
+    Raises:
+        RuntimeError: naming the first.
+    """
+    for name, value in asked.items():
+        if found.get(name) != value:
+            raise RuntimeError(f"{candidate.key} asks for {name} = {value}, but {found.get(name)} is in force here")
+
+
 _PART = re.compile(r"[a-z0-9][a-z0-9+._-]*")
 _SHAPE = re.compile(r"static|dyn|b[1-9][0-9]*|d[1-9][0-9]*-[1-9][0-9]*")
 
@@ -195,7 +256,8 @@ def check_candidates(name: str, candidates: Sequence[Candidate]) -> None:
         key = candidate.key
         if candidate.backend != name:
             raise ValueError(f"backend {name!r} proposes {key!r}, whose backend is another")
-        if not all(_PART.fullmatch(part) for part in (name, candidate.precision, *candidate.options)):
+        parts = (name, candidate.precision, *candidate.options, *candidate.tuning)
+        if not all(_PART.fullmatch(part) for part in parts):
             raise ValueError(f"Candidate {key!r}: each part of a key needs lower-case letters, digits and '+._-' alone")
         if not _SHAPE.fullmatch(candidate.shape):
             raise ValueError(f"Candidate {key!r}: shape {candidate.shape!r} is not static, dyn, bN or dMIN-MAX")

@@ -54,6 +54,7 @@ def describe() -> Host:
         container=_container(),
         virtual="hypervisor" if "hypervisor" in flags else None,
         load_1m=os.getloadavg()[0],
+        cpus_usable=usable_cpus(),
     )
 
 
@@ -73,11 +74,17 @@ def usable_cores() -> int:
 
     An OpenMP runtime that starts more threads than that collapses: 20 times slower, measured.
     """
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    allowed = _allowed()
     topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
     physical = len({_read(topology.format(cpu)) or str(cpu) for cpu in allowed})
     quota = _quota()
     return max(1, physical if quota is None else min(physical, math.ceil(quota)))
+
+
+def usable_cpus() -> int:
+    """Return the logical CPUs that this process may use at once, those of one core counted apart."""
+    allowed, quota = len(_allowed()), _quota()
+    return max(1, allowed if quota is None else min(allowed, math.ceil(quota)))
 
 
 def available_memory_bytes() -> int:
@@ -87,6 +94,10 @@ def available_memory_bytes() -> int:
     if limit and limit.isdecimal() and used and used.isdecimal():
         return min(available, max(0, int(limit) - int(used)))
     return available
+
+
+def _allowed() -> set[int]:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
 def _quota() -> float | None:

@@ -19,7 +19,7 @@ def reference_of(model: Model, candidates: Sequence[Candidate]) -> Candidate:
     backend = REFERENCE_BACKEND[model.format]
     shape = "dyn" if model.fixed_batch is None else f"b{model.fixed_batch}"
     for candidate in candidates:
-        if candidate.backend == backend and candidate.shape == shape and not candidate.options:
+        if candidate.backend == backend and candidate.shape == shape and not candidate.options + candidate.tuning:
             return candidate
     raise InputError(f"no backend {backend!r} here to run the reference; see bakeoff backends")
 
@@ -30,7 +30,8 @@ def select(
     """Return the reference first, then the Candidates that `--only` and `--skip` leave, in the order proposed.
 
     Those on request are left out, unless an `--only` pattern matches them and no other: `onnxruntime/*` means the plain
-    ones, `onnxruntime/int8/static/*` those beside the plain one.
+    ones, `onnxruntime/int8/static/*` those beside the plain one. Settings of loading come last: they are taken where a
+    pattern matches nothing else, so `onnxruntime/fp32/static/*` means all of them, `*/t1` one of each.
 
     Raises:
         InputError: a pattern matches no Candidate.
@@ -44,15 +45,27 @@ def select(
         plain = wanted
         wanted = []
         for pattern in only:
-            wanted += [one for one in plain if one.matches(pattern)] or [
-                one for one in candidates if one.matches(pattern)
-            ]
+            matched = [one for one in candidates if one.matches(pattern)]
+            untuned = [one for one in matched if not one.tuning]
+            wanted += [one for one in plain if one in matched] or untuned or matched
     chosen = [
         candidate
         for candidate in candidates
         if candidate in wanted and candidate != reference and not any(candidate.matches(pattern) for pattern in skip)
     ]
     return [reference, *chosen]
+
+
+def asked_for(trials: Sequence[Trial], reference: str, only: Sequence[str], skip: Sequence[str]) -> list[Trial]:
+    """Return the Trials that the user selected: the reference only where a pattern takes it, or nothing else is there.
+
+    It always runs, but a load test of minutes needs nothing to compare with.
+    """
+    others = [trial for trial in trials if trial.candidate.key != reference]
+    own = [trial.candidate for trial in trials if trial.candidate.key == reference]
+    wanted = not only or any(candidate.matches(pattern) for candidate in own for pattern in only)
+    left = wanted and not any(candidate.matches(pattern) for candidate in own for pattern in skip)
+    return list(trials) if left or not others else others
 
 
 def named(candidates: Sequence[Candidate], key: str) -> Candidate:

@@ -18,13 +18,14 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from bakeoff import host, models
-from bakeoff.backend import Backend, BaseSession, ConvertJob, Images, LoadJob, Outputs, Session, Step
+from bakeoff.backend import Backend, BaseSession, ConvertJob, Images, LoadJob, Outputs, Session, Step, Tunable
 from bakeoff.backend import check_candidates as _check_keys
 from bakeoff.errors import one_line
 from bakeoff.records import MIXED, Artifact, Candidate, Host, Model
@@ -32,6 +33,8 @@ from bakeoff.records import MIXED, Artifact, Candidate, Host, Model
 STRIDES = (8, 16, 32)
 RUNTIMES = ("torch", "ultralytics", "onnx", "onnxruntime", "openvino", "nncf", "tensorrt", "tensorflow", "ncnn", "MNN")
 BATCHES = (1, 2, 3)  # of them, a Candidate is tried with those that it takes
+THREADS = 1  # of a Session whose settings say nothing else
+UNKNOWN = "no-such-setting"
 RTOL, ATOL = 1e-3, 1e-2  # the same image twice: threads may add in another order; boxes are in pixels
 
 
@@ -213,7 +216,7 @@ def _check_candidate(
         problems.append("the Artifact's files are not those in its folder, with their sha256 and bytes")
     if Path(artifact.folder) != folder:
         problems.append(f"the Artifact's folder is {artifact.folder}, not the one given")
-    with backend.load(LoadJob(candidate=candidate, artifact=artifact, model=forms, threads=1)) as session:
+    with backend.load(LoadJob(candidate=candidate, artifact=artifact, model=forms, threads=THREADS)) as session:
         if session.precision != candidate.precision:
             problems.append(f"the Session computes in {session.precision}")
         if session.device.partition(":")[0] != "cpu":
@@ -225,6 +228,25 @@ def _check_candidate(
             _check_run(session, _batch(images, 0, batch), 4 + len(forms.model.class_names), problems)
         if takes and not problems:
             _check_answers(session, images, takes, problems)
+        if not takes or problems or not hasattr(backend, "tunings"):
+            return
+        few = _batch(images, 0, takes[0])
+        expected = np.array(session.run(few)[0])
+    for tuning in cast(Tunable, backend).tunings(candidate, host.describe(), THREADS):
+        tuned = msgspec.structs.replace(candidate, tuning=tuple(tuning))
+        _check_keys(backend.name, [tuned])
+        again = LoadJob(candidate=tuned, artifact=artifact, model=forms, threads=tuned.threads or THREADS)
+        with backend.load(again) as session:
+            if session.precision != candidate.precision or not _close(session.run(few)[0], expected):
+                problems.append(f"with {'/'.join(tuning)} it gives another output or precision than without")
+    unknown = msgspec.structs.replace(candidate, tuning=(UNKNOWN,))
+    try:
+        backend.load(LoadJob(candidate=unknown, artifact=artifact, model=forms, threads=THREADS))
+    except Exception as error:
+        if UNKNOWN not in str(error):
+            problems.append(f"the error about an unknown setting {UNKNOWN!r} does not name it: {one_line(error)}")
+    else:
+        problems.append(f"loads with an unknown setting, {UNKNOWN!r}, as if it were none")
 
 
 def _check_run(session: Session, batch: Images, channels: int, problems: list[str]) -> None:

@@ -10,13 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff.backend import BaseSession, ConvertJob, Images, LoadJob, Outputs, Step, missing, version_of
+from bakeoff.backend import (
+    BaseSession,
+    ConvertJob,
+    Images,
+    LoadJob,
+    Outputs,
+    Step,
+    check_in_force,
+    missing,
+    thread_counts,
+    tuning_of,
+    version_of,
+)
 from bakeoff.backends import qdq, ranking
 from bakeoff.records import MIXED, Artifact, Candidate, Host, Model, Recipe
 
 # SiLU too: 52 ms of CPU time, 83 with convolutions alone, 97 in FP32; mAP50-95 0.628, 0.604, 0.600
 # (docs/decisions/0013-onnx-quantiser.md)
 QUANTISED = ("Conv", "Sigmoid", "Mul", "Add")
+NO_SPIN = "nospin"  # idle threads sleep at once, instead of looking for work in a loop first
+SPINNING = "session.intra_op.allow_spinning"  # https://onnxruntime.ai/docs/performance/tune-performance/threading.html
 
 
 class OnnxRuntime:
@@ -60,6 +74,12 @@ class OnnxRuntime:
             candidate(MIXED, shapes[0], on_request=True),
         ]
 
+    def tunings(self, candidate: Candidate, host: Host, threads: int) -> Sequence[tuple[str, ...]]:
+        """See `Tunable.tunings`. A single thread has no others that could spin."""
+        counts = thread_counts(host, threads)
+        quiet = [(f"t{count}", NO_SPIN) for count in counts if 1 < count <= host.cores_usable]
+        return [*((f"t{count}",) for count in counts), *([(NO_SPIN,)] if threads > 1 else []), *quiet]
+
     def convert(self, job: ConvertJob) -> Artifact:
         """See `Backend.convert`. For FP32 the exported ONNX is the Artifact."""
         shape = job.candidate.shape
@@ -77,10 +97,13 @@ class OnnxRuntime:
         """See `Backend.load`."""
         import onnxruntime
 
+        asked = tuning_of(job.candidate, numbers=("t",), words=(NO_SPIN,))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = job.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        if NO_SPIN in asked:
+            options.add_session_config_entry(SPINNING, "0")
         files = {batch: Path(job.artifact.folder) / _file_name(batch) for batch in (job.artifact.batches or (None,))}
         if job.candidate.precision != "fp32":
             return QuantisedSession(files, options, job)
@@ -88,7 +111,7 @@ class OnnxRuntime:
             batch: onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
             for batch, file in files.items()
         }
-        return OnnxRuntimeSession(sessions, job.threads)
+        return OnnxRuntimeSession(sessions, job)
 
     def rank(self, job: ConvertJob) -> Recipe:
         """See `Ranker.rank`."""
@@ -141,16 +164,18 @@ def probe_error() -> float:
 class OnnxRuntimeSession(BaseSession):
     """InferenceSessions by batch size; the one under `None` takes any."""
 
-    def __init__(self, sessions: Mapping[int | None, Any], threads: int) -> None:
+    def __init__(self, sessions: Mapping[int | None, Any], job: LoadJob) -> None:
         self._sessions = sessions
         first = next(iter(sessions.values()))
+        found = _settings(first)
+        check_in_force(job.candidate, {"threads": job.threads, "spinning": NO_SPIN not in job.candidate.tuning}, found)
         self._input = first.get_inputs()[0].name
         providers = first.get_providers()
         dtype = first.get_inputs()[0].type
         super().__init__(
             device="cpu" if providers == ["CPUExecutionProvider"] else ",".join(providers),
             precision={"tensor(float)": "fp32", "tensor(float16)": "fp16"}.get(dtype, dtype),
-            details={"threads": threads, "providers": providers},
+            details={**found, "providers": providers},
         )
 
     def run(self, images: Images) -> Outputs:
@@ -175,7 +200,7 @@ class QuantisedSession(OnnxRuntimeSession):
             for batch, file in files.items():
                 sessions[batch] = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
                 convolutions[batch] = _convolutions(optimised)
-        super().__init__(sessions, job.threads)
+        super().__init__(sessions, job)
         layers, kept = job.artifact.how["layers"], len(job.artifact.how["float_layers"])
         fewest = min(found["int8"] for found in convolutions.values())
         self.details |= {"convolutions": convolutions[next(iter(files))], "layers": layers, "float_layers": kept}
@@ -202,6 +227,16 @@ class QuantisedSession(OnnxRuntimeSession):
     def saturates(self) -> bool | None:
         """See `Emulator.saturates`."""
         return None if missing("onnx", "onnx") else saturates()
+
+
+def _settings(session: Any) -> dict[str, Any]:
+    """Return what an InferenceSession says of its threads; the entry on spinning is there only where it was set."""
+    options = session.get_session_options()
+    try:
+        spinning = options.get_session_config_entry(SPINNING) != "0"
+    except RuntimeError:
+        spinning = True
+    return {"threads": options.intra_op_num_threads, "spinning": spinning}
 
 
 def _convolutions(file: Path) -> dict[str, int]:

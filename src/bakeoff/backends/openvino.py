@@ -11,11 +11,31 @@ from typing import Any
 
 import numpy as np
 
-from bakeoff.backend import BaseSession, ConvertJob, Images, LoadJob, Outputs, Step, missing, version_of
+from bakeoff.backend import (
+    BaseSession,
+    ConvertJob,
+    Images,
+    LoadJob,
+    Outputs,
+    Step,
+    check_in_force,
+    missing,
+    thread_counts,
+    tuning_of,
+    version_of,
+)
 from bakeoff.backends import qdq
 from bakeoff.records import MIXED, Artifact, Candidate, Host, Model
 
 FP16_WEIGHTS = "fp16-weights"
+NO_PIN = "nopin"  # the system moves threads between cores
+THROUGHPUT = "throughput"  # OpenVINO's hint: it chooses the number of streams for this network
+SETTINGS = {  # of details -> OpenVINO's properties
+    "hint": "PERFORMANCE_HINT",
+    "threads": "INFERENCE_NUM_THREADS",
+    "streams": "NUM_STREAMS",
+    "pinning": "ENABLE_CPU_PINNING",
+}
 
 # openvino and nncf report each conversion over the network through this package, without asking; both do without it
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -52,6 +72,17 @@ class OpenVino:
             proposed.insert(2, Candidate(backend=self.name, precision="bf16", shape=shape, title=self.title))
         return proposed
 
+    def tunings(self, candidate: Candidate, host: Host, threads: int) -> Sequence[tuple[str, ...]]:
+        """See `Tunable.tunings`. Streams share out the threads; it never takes more than the machine has cores."""
+        streams = [1 << i for i in range(1, threads.bit_length()) if 1 << i <= threads]
+        return [
+            *((f"t{count}",) for count in thread_counts(host, threads) if count <= host.cores_usable),
+            *((f"s{count}",) for count in streams),
+            (THROUGHPUT,),
+            (NO_PIN,),
+            *((f"s{count}", NO_PIN) for count in streams),
+        ]
+
     def convert(self, job: ConvertJob) -> Artifact:
         """See `Backend.convert`."""
         shape = job.candidate.shape
@@ -86,12 +117,21 @@ def _compiled(model: Any, job: LoadJob) -> Any:
     """Compile a model, or the file of one, as the job's Candidate asks for."""
     import openvino
 
-    settings = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "bf16" if job.candidate.precision == "bf16" else "f32",
-        "INFERENCE_NUM_THREADS": job.threads,
-    }
+    asked = _asked(job)
+    settings = {SETTINGS[name]: value for name, value in asked.items()}
+    settings["INFERENCE_PRECISION_HINT"] = "bf16" if job.candidate.precision == "bf16" else "f32"
     return openvino.Core().compile_model(model, "CPU", settings)
+
+
+def _asked(job: LoadJob) -> dict[str, Any]:
+    """Return the settings that a job's Candidate asks for, by the names of `details`."""
+    tuning = tuning_of(job.candidate, numbers=("t", "s"), words=(THROUGHPUT, NO_PIN))
+    asked: dict[str, Any] = {"hint": "THROUGHPUT" if THROUGHPUT in tuning else "LATENCY", "threads": job.threads}
+    if "s" in tuning:
+        asked["streams"] = tuning["s"]
+    if NO_PIN in tuning:
+        asked["pinning"] = False
+    return asked
 
 
 def _quantise(model: Any, job: ConvertJob) -> tuple[Any, dict[str, Any]]:
@@ -236,10 +276,13 @@ class OpenVinoSession(BaseSession):
             info = node.get_rt_info()
             if "layerType" in info and str(info["layerType"].astype(str)) == "Convolution":
                 kinds[_precision(str(info["primitiveType"].astype(str)))] += 1
+        found = _in_force(compiled)
+        if job.candidate.tuning:  # without, OpenVINO may take fewer threads than given, and `details` tells
+            check_in_force(job.candidate, _asked(job), found)
         super().__init__(
             device=",".join(device.split(".")[0] for device in compiled.get_property("EXECUTION_DEVICES")).lower(),
             precision=kinds.most_common(1)[0][0] if kinds else "unknown",
-            details={"threads": job.threads, "convolutions": dict(kinds)},
+            details={**found, "convolutions": dict(kinds)},
         )
         if kept := len(job.artifact.how.get("float_layers", ())):
             integer = job.artifact.how["layers"] - kept
@@ -282,6 +325,12 @@ def emulation(job: LoadJob) -> OpenVinoSession:
     model = openvino.Core().read_model(_file(job))
     _compute_in_float(model)
     return OpenVinoSession(_compiled(model, job), job)
+
+
+def _in_force(compiled: Any) -> dict[str, Any]:
+    """Return what OpenVINO made of the settings, as plain values: types of its own are no JSON."""
+    found = {name: compiled.get_property(of_openvino) for name, of_openvino in SETTINGS.items()}
+    return {name: value if isinstance(value, int) else str(value) for name, value in found.items()}
 
 
 def _precision(primitive: str) -> str:

@@ -9,7 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bakeoff.backend import BaseSession, ConvertJob, Images, LoadJob, Outputs, Step, missing, version_of
+from bakeoff.backend import (
+    BaseSession,
+    ConvertJob,
+    Images,
+    LoadJob,
+    Outputs,
+    Step,
+    check_in_force,
+    missing,
+    thread_counts,
+    tuning_of,
+    version_of,
+)
 from bakeoff.records import Artifact, Candidate, Host, Model
 
 CHANNELS_LAST = "channels-last"
@@ -38,6 +50,10 @@ class PyTorch:
         last = Candidate(backend=self.name, precision="fp32", shape="dyn", options=(CHANNELS_LAST,), title=self.title)
         return [plain, last]
 
+    def tunings(self, candidate: Candidate, host: Host, threads: int) -> Sequence[tuple[str, ...]]:
+        """See `Tunable.tunings`."""
+        return [(f"t{count}",) for count in thread_counts(host, threads)]
+
     def convert(self, job: ConvertJob) -> Artifact:
         """See `Backend.convert`."""
         source = Path(job.model.model.path)
@@ -46,17 +62,19 @@ class PyTorch:
 
     def load(self, job: LoadJob) -> PyTorchSession:
         """See `Backend.load`."""
+        tuning_of(job.candidate, numbers=("t",))
         module = job.model.torch_module()
-        return PyTorchSession(module, job.threads, channels_last=CHANNELS_LAST in job.candidate.options)
+        return PyTorchSession(module, job, channels_last=CHANNELS_LAST in job.candidate.options)
 
 
 class PyTorchSession(BaseSession):
-    """A module called as it is; TorchScript's Sessions are the same."""
+    """A module called as it is."""
 
-    def __init__(self, module: Any, threads: int, *, channels_last: bool = False) -> None:
+    def __init__(self, module: Any, job: LoadJob, *, channels_last: bool = False) -> None:
         import torch
 
-        torch.set_num_threads(threads)
+        torch.set_num_threads(job.threads)
+        check_in_force(job.candidate, {"threads": job.threads}, {"threads": torch.get_num_threads()})
         self._torch = torch
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._module = module.to(memory_format=torch.channels_last) if channels_last else module

@@ -6,7 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bakeoff.backend import BaseSession, ConvertJob, Images, LoadJob, Outputs, Step, missing, version_of
+from bakeoff.backend import (
+    BaseSession,
+    ConvertJob,
+    Images,
+    LoadJob,
+    Outputs,
+    Step,
+    check_in_force,
+    missing,
+    thread_counts,
+    tuning_of,
+    version_of,
+)
 from bakeoff.records import Artifact, Candidate, Host, Model
 
 
@@ -30,6 +42,10 @@ class TorchScript:
             return []
         return [Candidate(backend=self.name, precision="fp32", shape="static", title=self.title)]
 
+    def tunings(self, candidate: Candidate, host: Host, threads: int) -> Sequence[tuple[str, ...]]:
+        """See `Tunable.tunings`."""
+        return [(f"t{count}",) for count in thread_counts(host, threads)]
+
     def convert(self, job: ConvertJob) -> Artifact:
         """See `Backend.convert`."""
         import torch
@@ -50,7 +66,9 @@ class TorchScript:
         """See `Backend.load`."""
         import torch
 
+        tuning_of(job.candidate, numbers=("t",))
         torch.set_num_threads(job.threads)
+        check_in_force(job.candidate, {"threads": job.threads}, {"threads": torch.get_num_threads()})
         folder = Path(job.artifact.folder)
         modules = {
             batch: torch.jit.load(str(folder / f"b{batch}.torchscript"), map_location="cpu").eval()

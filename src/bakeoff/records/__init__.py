@@ -32,6 +32,8 @@ from bakeoff.records.base import (
     SessionFacts,
     Workload,
 )
+from bakeoff.records.cameras import CameraLevel, Cameras
+from bakeoff.records.doctor import Finding
 from bakeoff.records.run import (
     BackendStatus,
     Dataset,
@@ -43,8 +45,11 @@ from bakeoff.records.run import (
     Verdict,
 )
 from bakeoff.records.speed import (
+    Sweep,
+    SweepPoint,
     WarmUp,
 )
+from bakeoff.records.sustain import Sustained, SustainedWindow
 
 __all__ = [
     "MIXED",
@@ -54,11 +59,14 @@ __all__ = [
     "ArtifactFile",
     "BackendStatus",
     "CalibrationDraw",
+    "CameraLevel",
+    "Cameras",
     "Candidate",
     "ClassMetrics",
     "Dataset",
     "Estimate",
     "Failure",
+    "Finding",
     "GroupParity",
     "Host",
     "ImageDifference",
@@ -76,6 +84,10 @@ __all__ = [
     "SessionFacts",
     "Settings",
     "SizeAgreement",
+    "Sustained",
+    "SustainedWindow",
+    "Sweep",
+    "SweepPoint",
     "Trial",
     "Verdict",
     "WarmUp",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,12 @@ class Candidate(Record, frozen=True, kw_only=True):
         return "/".join((self.backend, self.precision, self.shape, *self.options, *self.tuning))
 
     @property
+    def threads(self) -> int | None:
+        """What `tN` among its settings of loading asks for, and so its child gets; `None`: as many as all others."""
+        found = (re.fullmatch("t([1-9][0-9]*)", part) for part in self.tuning)
+        return next((int(match.group(1)) for match in found if match is not None), None)
+
+    @property
     def plain(self) -> Candidate:
         """The Candidate with its runtime's default settings, whose Artifact this one loads."""
         return msgspec.structs.replace(self, tuning=()) if self.tuning else self
@@ -90,7 +97,9 @@ class Candidate(Record, frozen=True, kw_only=True):
         """A short name for charts and people."""
         shapes = {"static": "static", "dyn": "dynamic"}
         shape = shapes.get(self.shape, f"batch {self.shape[1:]}")
-        return f"{self.title or self.backend} {self.precision.upper()} ({', '.join((shape, *self.options, *self.tuning))})"
+        return (
+            f"{self.title or self.backend} {self.precision.upper()} ({', '.join((shape, *self.options, *self.tuning))})"
+        )
 
     @property
     def quantised(self) -> bool:

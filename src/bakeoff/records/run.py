@@ -6,7 +6,9 @@ from typing import Any
 
 from bakeoff.records.accuracy import Accuracy, Agreement, CalibrationDraw, OperatingPoint, Parity, RepairAttempt
 from bakeoff.records.base import Artifact, Candidate, Estimate, Failure, Model, Record, SessionFacts, Workload
-from bakeoff.records.speed import WarmUp
+from bakeoff.records.cameras import Cameras
+from bakeoff.records.speed import Sweep, WarmUp
+from bakeoff.records.sustain import Sustained
 
 
 class Trial(Record, frozen=True, kw_only=True):
@@ -20,6 +22,7 @@ class Trial(Record, frozen=True, kw_only=True):
     session: SessionFacts | None = None
     load_s: float | None = None
     first_run_ms: float | None = None
+    cold_start_s: float | None = None  # from starting a process to the outputs of its first image
     peak_memory_bytes: int | None = None
     accuracy: Accuracy | None = None
     map_delta: Estimate | None = None
@@ -32,6 +35,8 @@ class Trial(Record, frozen=True, kw_only=True):
     calibration_draws: tuple[CalibrationDraw, ...] = ()
     repair: tuple[RepairAttempt, ...] = ()  # of a mixed Candidate: what was tried, in order
     warm_up: tuple[WarmUp, ...] = ()
+    cameras: Cameras | None = None
+    sustained: Sustained | None = None
     not_measured: dict[str, str] = {}  # Workload -> why its cell is empty
     built_only: str | None = None  # why an Artifact can't run on this host
     verified: bool = False
@@ -90,6 +95,15 @@ class Settings(Record, frozen=True, kw_only=True):
     seed: int = 0
     threads: int | None = None
     quick: bool = False
+    precision_target: float = 0.02  # half width of a speedup's interval, as a share
+    sweep: tuple[Workload, ...] = ()  # the grid that settings of loading are swept over; empty: no sweep
+    tune: bool = False  # add the settings that beat the plain form
+    time_budget_s: float = 600.0  # for timed blocks, when intervals are still wider
+    cameras_fps: float | None = None  # of each camera; None: not asked
+    slo_ms: float | None = None  # of cameras: from the scheduled arrival to Detections
+    slo_percentile: float = 99.0
+    camera_seconds: float | None = None  # of arrivals a Candidate; None: from the Workloads
+    sustain_s: float | None = None
     trust: bool = False
     accuracy: bool = True
     speed: bool = True
@@ -134,6 +148,7 @@ class Host(Record, frozen=True, kw_only=True):
     container: str | None
     virtual: str | None
     load_1m: float | None
+    cpus_usable: int | None = None  # logical ones: as many threads as can run at once
 
 
 class Dataset(Record, frozen=True, kw_only=True):
@@ -174,7 +189,8 @@ class RunRecord(Record, frozen=True, kw_only=True):
     backends: tuple[BackendStatus, ...] = ()
     trials: tuple[Trial, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    timing: dict[str, Any] = {}  # block, groups, quick, threads, generations, seconds
+    sweep: tuple[Sweep, ...] = ()  # one for each plain Candidate that was swept or screened
+    timing: dict[str, Any] = {}  # block, groups, quick, threads, generations, seconds, ended
     finished: str | None = None
 
     def trial(self, key: str) -> Trial:

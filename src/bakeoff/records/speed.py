@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bakeoff.records.base import Record
+from bakeoff.records.base import Estimate, Record
 
 
 class WarmUp(Record, frozen=True, kw_only=True):
@@ -12,3 +12,25 @@ class WarmUp(Record, frozen=True, kw_only=True):
     workload: str
     block_medians_ms: tuple[float, ...]
     settled: bool
+
+
+class SweepPoint(Record, frozen=True, kw_only=True):
+    """One Candidate at one Workload, timed in a sweep beside the other settings of loading the same Artifact."""
+
+    key: str
+    workload: str
+    samples: int  # counted predictions
+    latency_ms: float  # the median
+    latency_interval_ms: tuple[float, float] | None  # of 95%; None: too few rounds
+    p95_ms: float
+    frames_per_s: float
+    speedup: Estimate | None = None  # the plain form's time over its own; None: itself, or too few rounds
+    gain: Estimate | None = None  # frames/s over the plain form's where that has the most; None likewise
+
+
+class Sweep(Record, frozen=True, kw_only=True):
+    """What a sweep found of one Candidate and its settings of loading."""
+
+    key: str  # the plain form's
+    points: tuple[SweepPoint, ...]
+    failures: dict[str, str] = {}  # a setting that could not be loaded or timed: key -> cause

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from bakeoff import host
-from bakeoff.records import MIXED, RunRecord, Settings, Trial
+from bakeoff.records import MIXED, Candidate, RunRecord, Settings, Trial
 from bakeoff.store import RunFolder
 from bakeoff.worker.parent import ChildError, Worker
 
@@ -61,6 +61,10 @@ class Context:
         """Threads of each Session, fixed at load."""
         return self.settings.threads or host.usable_cores()
 
+    def threads_of(self, candidate: Candidate) -> int:
+        """Threads of a Candidate's Session: those that its key names, or what all others get."""
+        return candidate.threads or self.threads
+
     @property
     def frames(self) -> Path:
         """The frame cache's folder."""
@@ -87,8 +91,9 @@ class Context:
         self.observer.say(f"{key} failed to {step}: {error.cause} (log: {failure.log})")
 
     def worker(self, name: str) -> Worker:
-        """Start a child whose output goes to `logs/<name>.log`."""
-        return Worker(self.folder.logs / f"{name}.log", threads=self.threads, timeout_s=self.settings.step_timeout_s)
+        """Start a child whose output goes to `logs/<name>.log`; one named by a Candidate's key gets its threads."""
+        threads = next((self.threads_of(t.candidate) for t in self.run.trials if t.candidate.key == name), self.threads)
+        return Worker(self.folder.logs / f"{name}.log", threads=threads, timeout_s=self.settings.step_timeout_s)
 
     def reproduce(self, step: str, key: str) -> str:
         """Return the command that runs one step of one Candidate again."""
@@ -113,6 +118,10 @@ class Context:
             judged = settings.requirements
             words += [] if judged.max_map_drop == 0.01 else ["--max-map-drop", f"{judged.max_map_drop:g}"]
             words += [] if judged.max_recall_drop is None else ["--max-recall-drop", f"{judged.max_recall_drop:g}"]
+        if command == "time":
+            names += ["slo_ms", "camera_seconds", "sustain_s"]
+            if settings.cameras_fps is not None:
+                words += ["--cameras", f"{settings.cameras_fps:g}fps", "--percentile", f"{settings.slo_percentile:g}"]
         if command == "verify" and not settings.labels:
             words.append("--no-labels")
         for name in names:

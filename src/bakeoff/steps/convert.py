@@ -11,7 +11,7 @@ import msgspec
 
 from bakeoff.data import calibration
 from bakeoff.errors import InputError
-from bakeoff.records import MIXED, Artifact, Candidate, Recipe, Settings
+from bakeoff.records import MIXED, Artifact, Candidate, Recipe, RunRecord, Settings, Trial
 from bakeoff.steps.context import Context
 from bakeoff.steps.prepare import Inputs, ModelReader
 from bakeoff.worker import protocol as p
@@ -25,8 +25,11 @@ def convert_all(context: Context, inputs: Inputs) -> None:
     todo = [
         trial
         for trial in context.run.trials
-        if trial.status in ("ok", "built") and trial.artifact is None and trial.candidate.precision != MIXED
-    ]  # a mixed one needs a Recipe first: `repair` converts it
+        if trial.status in ("ok", "built")
+        and trial.artifact is None
+        and trial.candidate.precision != MIXED  # it needs a Recipe first: `repair` converts it
+        and plain_of(context.run, trial.candidate) is None
+    ]
     if todo:
         context.observer.stage("converting", len(todo))
     for trial in todo:
@@ -38,6 +41,36 @@ def convert_all(context: Context, inputs: Inputs) -> None:
         except ChildError as error:
             context.fail(key, "convert", error)
         context.observer.advance()
+    share_all(context)
+
+
+def plain_of(run: RunRecord, candidate: Candidate) -> Trial | None:
+    """Return the Trial of the plain form of a Candidate with settings of loading, if the Run has one.
+
+    Where it has none (`--only` asked for the settings alone), the Candidate is converted like any other.
+    """
+    if not candidate.tuning:
+        return None
+    return next((trial for trial in run.trials if trial.candidate.key == candidate.plain.key), None)
+
+
+def share_all(context: Context) -> None:
+    """Give Trials with settings of loading their plain form's Artifact and what it cost, or its Failure.
+
+    A mixed one's may still change: it is shared once its repair is over.
+    """
+    for trial in context.run.trials:
+        plain = plain_of(context.run, trial.candidate)
+        if plain is None or trial.artifact is not None or trial.status not in ("ok", "built"):
+            continue
+        mixed = plain.candidate.precision == MIXED
+        if plain.artifact is not None and (plain.verified or not mixed):
+            context.change_trial(
+                trial.candidate.key, artifact=plain.artifact, convert_s=plain.convert_s, repair=plain.repair
+            )
+        elif plain.failure is not None:
+            cause = f"its Artifact is that of {plain.candidate.key}, which failed: {plain.failure.cause}"
+            context.change_trial(trial.candidate.key, failure=msgspec.structs.replace(plain.failure, cause=cause))
 
 
 def convert_into(
@@ -121,8 +154,8 @@ def ask_with_forms(
 
 
 def batches(settings: Settings) -> tuple[int, ...]:
-    """Return the batch sizes of the Workloads, and 1, which accuracy is measured with."""
-    return tuple(sorted({1, *(workload.batch for workload in settings.workloads)}))
+    """Return the batch sizes of the Workloads, swept ones too, and 1, which accuracy is measured with."""
+    return tuple(sorted({1, *(workload.batch for workload in (*settings.workloads, *settings.sweep))}))
 
 
 def calibration_spec(context: Context, inputs: Inputs, seed: int | None = None) -> p.CalibrationSpec:

@@ -8,7 +8,7 @@ import msgspec
 
 from bakeoff.records import Artifact, CalibrationDraw, Trial
 from bakeoff.steps.context import Context
-from bakeoff.steps.convert import calibration_spec, convert_into
+from bakeoff.steps.convert import calibration_spec, convert_into, plain_of
 from bakeoff.steps.prepare import Inputs
 from bakeoff.steps.verify import measure
 from bakeoff.worker.parent import ChildError
@@ -21,6 +21,7 @@ def draw_all(context: Context, inputs: Inputs) -> None:
         (trial, seed)
         for trial in context.run.trials
         if trial.status == "ok" and trial.candidate.quantised and not trial.repair and trial.accuracy is not None
+        if plain_of(context.run, trial.candidate) is None  # the spread is that of its plain form
         for seed in range(settings.seed + 1, settings.seed + settings.calibration_seeds)
         if seed not in {draw.seed for draw in trial.calibration_draws}
     ]

@@ -112,7 +112,7 @@ class ModelReader:
 def plan_trials(context: Context, inputs: Inputs) -> None:
     """Probe the backends and lay out the Trials in the record."""
     settings, model = context.settings, context.run.model
-    probed = probe_all(context.run.host, context.folder.logs, model)
+    probed = probe_all(context.run.host, context.folder.logs, model, context.threads)
     for status, proposed in probed:
         if status.cannot_run is not None and not proposed:
             context.observer.say(f"backend {status.name} proposes nothing: {status.cannot_run}")

@@ -14,9 +14,9 @@ from bakeoff import judge
 from bakeoff.errors import InputError, one_line
 from bakeoff.records import MIXED, Recipe, RepairAttempt, Trial, Verdict
 from bakeoff.steps.context import Context
-from bakeoff.steps.convert import ask_with_forms, calibration_spec, convert_into
+from bakeoff.steps.convert import ask_with_forms, calibration_spec, convert_into, plain_of, share_all
 from bakeoff.steps.prepare import Inputs
-from bakeoff.steps.verify import check_emulation, measure, with_images
+from bakeoff.steps.verify import check_emulation, measure, verify_all, with_images
 from bakeoff.worker import protocol as p
 from bakeoff.worker.parent import ChildError
 
@@ -33,10 +33,18 @@ def repair_all(context: Context, inputs: Inputs) -> None:
     todo = [
         trial
         for trial in context.run.trials
-        if trial.candidate.precision == MIXED and trial.status == "ok" and not trial.verified
+        if trial.candidate.precision == MIXED
+        and trial.status == "ok"
+        and not trial.verified
+        and plain_of(context.run, trial.candidate) is None
     ]
-    if not todo:
-        return
+    if todo:
+        _repair_these(context, inputs, todo)
+    share_all(context)
+    verify_all(context, inputs)  # those that got their Artifact just now
+
+
+def _repair_these(context: Context, inputs: Inputs, todo: list[Trial]) -> None:
     try:
         ranked = rank(context, inputs)
     except ChildError as error:
@@ -70,6 +78,7 @@ def _propose(context: Context) -> None:
         Trial(candidate=candidate, not_measured=blocked[candidate.backend, candidate.shape])
         for candidate in run.offered
         if candidate.precision == MIXED
+        and not candidate.tuning
         and candidate.key not in planned
         and (candidate.backend, candidate.shape) in rejected - accepted
     ]

@@ -59,6 +59,7 @@ class Worker:
         self.log = log
         self.peak_memory_bytes: int | None = None
         self._timeout_s = timeout_s or DEFAULT_TIMEOUT_S
+        self._started = time.monotonic()
         log.parent.mkdir(parents=True, exist_ok=True)
         self._scratch = tempfile.mkdtemp(prefix="bakeoff-")  # the child's temporary files, gone with it
         ours_in, theirs_out = os.pipe()
@@ -84,6 +85,11 @@ class Worker:
     def pid(self) -> int:
         """The child's process id."""
         return self._process.pid
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the process was started."""
+        return time.monotonic() - self._started
 
     def ask(self, request: Request, answer: type[T], *, timeout_s: float | None = None) -> T:
         """Send a request and wait for its answer.

@@ -69,6 +69,7 @@ class Probe(Message, frozen=True, kw_only=True):
     backend: str
     host: Host
     model: Model | None = None
+    threads: int | None = None  # of a Session by default; `None`: the usable cores
 
 
 class Describe(Message, frozen=True, kw_only=True):
@@ -186,7 +187,31 @@ class Block(Message, frozen=True, kw_only=True):
     count: int
 
 
-Request = Probe | Describe | Export | Convert | Rank | Load | Detect | Evaluate | Emulate | WarmUpFor | Block
+class ServeCameras(Message, frozen=True, kw_only=True):
+    """Let the frames of some cameras come on schedule, and serve them with S streams."""
+
+    cache: str
+    confidence: float
+    streams: int
+    cameras: int
+    interval_ns: int
+    frames: int  # of each camera
+    seed: tuple[int, ...]  # of their phases
+
+
+class Sustain(Message, frozen=True, kw_only=True):
+    """Predict 1x1 back to back for so long."""
+
+    cache: str
+    confidence: float
+    seconds: float
+    first_frame: int
+
+
+Request = (
+    Probe | Describe | Export | Convert | Rank | Load | Detect | Evaluate | Emulate | WarmUpFor | Block
+    | ServeCameras | Sustain
+)  # fmt: skip
 
 
 # --- what the answers hold
@@ -267,6 +292,23 @@ class Timed(msgspec.Struct, frozen=True, kw_only=True):
     run_ns: Array
     post_ns: Array
     span_ns: Array
+    rest_ns: int  # how long the process's threads kept running afterwards
+
+
+class ServedCameras(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to `ServeCameras`: the fields of `speed.arrivals.Served`."""
+
+    phase_ns: Array
+    wait_ns: Array
+    latency_ns: Array
+    slept: Array
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to `Sustain`: latency of each prediction (n,) and the wall time of all, nanoseconds."""
+
+    latency_ns: Array
+    span_ns: int
 
 
 # --- replies
