@@ -34,6 +34,7 @@ def samples(latency_ms: float, streams: int = 1, rounds: int = 40) -> WorkloadSa
     return WorkloadSamples(
         generation=np.zeros(rounds, np.int32), round=np.arange(rounds, dtype=np.int32),
         pre_ns=tenth, run_ns=run - 2 * tenth, post_ns=tenth, span_ns=run.sum(2),
+        rest_ns=np.zeros(rounds, np.int64), window=np.full(rounds, -1),
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ class Fast(FakeBackend):
 
 class Slow(FakeBackend):
     name = "slow"
-    sleep_ms = 30.0
+    sleep_ms = 5.0
 """
 
 
@@ -31,7 +31,7 @@ def timed(tiny_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("time")
     site = write_plugin(folder / "site", "paces", SOURCE, {"fast": "Fast", "slow": "Slow"})
     data = tiny.write_dataset(folder / "data", validation=6, training=0)
-    common = ("time", tiny_model, "--data", data, "--only", "fast/*", "--only", "slow/*", "--frames", 36)
+    common = ("time", tiny_model, "--data", data, "--only", "fast/*", "--only", "slow/*", "--frames", 24)
 
     def run(name: str, *options: object) -> Path:
         done = bakeoff(*common, "--workload", "1x1", "--out", name, *options, cwd=folder, plugins=[site])
@@ -49,9 +49,9 @@ def test_rounds_end_where_intervals_are_as_narrow_as_asked(timed):
     assert run.timing["generations"] >= schedule.GENERATIONS
     for key in ("fast/fp32/dyn", "slow/fp32/dyn"):
         low, value, high = (float(table[key][f"speedup_1x1{end}"]) for end in ("_low", "", "_high"))
-        assert low < value < high
+        assert low <= value <= high
         assert (high / low) ** 0.5 - 1 <= 0.9
-        assert int(table[key]["rounds_1x1"]) >= 9  # 36 frames in blocks of 4
+        assert int(table[key]["rounds_1x1"]) >= 6  # 24 frames in blocks of 4
 
 
 def test_a_time_budget_that_is_over_leaves_a_few_rounds_and_is_named_with_the_widest_interval(timed):
@@ -80,7 +80,7 @@ def test_every_block_lies_in_a_window_of_telemetry_and_what_is_unknown_says_why(
 def test_percentiles_and_cold_start_stand_in_the_table(timed):
     row = rows(timed[0])["slow/fp32/dyn"]
     low, median, high = (float(row[n]) for n in ("latency_1x1_p50_ms_low", "latency_1x1_ms", "latency_1x1_p50_ms_high"))
-    assert 30 <= low <= median <= high <= float(row["worst_1x1_ms"])
+    assert 5 <= low <= median <= high <= float(row["worst_1x1_ms"])
     assert row["latency_1x1_p99_ms"] == ""
     assert int(row["samples_missing_for_p99_1x1"]) + int(row["samples_1x1"]) == 400
     assert float(row["cold_start_s"]) > float(row["load_s"])

@@ -22,6 +22,7 @@ from bakeoff.pipeline import Pipeline
 from bakeoff.records import Artifact, Candidate, Model, Parity, SessionFacts
 from bakeoff.speed.streams import StreamPool, warm_up
 from bakeoff.worker import protocol as p
+from bakeoff.worker.loads import Loads
 
 
 class _NeedsOnnx(BaseException):
@@ -89,6 +90,7 @@ class Child:
         self._cache: FrameCache | None = None
         self._scorer: Pipeline | None = None
         self._pools: dict[str, StreamPool] = {}
+        self._loads: Loads | None = None
         self._found: list[Detections] = []
         self._deployed: list[Detections] = []
         self._first_boxes: npt.NDArray[np.float32] | None = None
@@ -108,6 +110,8 @@ class Child:
             p.Emulate: self._emulate,
             p.WarmUpFor: self._warm_up,
             p.Block: self._block,
+            p.ServeCameras: self._load_test,
+            p.Sustain: self._load_test,
         }
         return handlers[type(request)](request)
 
@@ -284,7 +288,14 @@ class Child:
             run_ns=p.Array.of(samples.run_ns),
             post_ns=p.Array.of(samples.post_ns),
             span_ns=p.Array.of(samples.span_ns),
+            rest_ns=samples.rest_ns,
         )
+
+    def _load_test(self, request: p.ServeCameras | p.Sustain) -> p.ServedCameras | p.Stretch:
+        if self._loads is None:
+            session, model = self._ready()
+            self._loads = Loads(session, model.imgsz, self._frames(request.cache), request.confidence)
+        return self._loads.answer(request)
 
     def _ready(self) -> tuple[Session, Model]:
         assert self._session is not None
