@@ -31,6 +31,7 @@ ORDER = [
     "plan",
     "judge",
     "steps",
+    "doctor",
     "report",
     "bake",
     "api",

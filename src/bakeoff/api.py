@@ -11,7 +11,7 @@ from typing import Any
 from bakeoff import report
 from bakeoff.bake import bake, succeeded
 from bakeoff.records import Requirements, RunRecord, Settings, Verdict, Workload
-from bakeoff.report import table
+from bakeoff.report import cameras, sustain, table
 from bakeoff.report.takeaways import answer
 from bakeoff.steps.context import Observer
 from bakeoff.store import RunFolder
@@ -63,6 +63,11 @@ class Run:
     def answer(self) -> str:
         """The recommendation in words."""
         return answer(self._view)
+
+    @property
+    def loads(self) -> list[str]:
+        """What cameras and sustained load said, a line a Candidate; empty where nobody asked."""
+        return [*cameras.lines(self._view), *sustain.lines(self._view)]
 
     @property
     def ok(self) -> bool:
@@ -122,6 +127,9 @@ def run(
     percentile: float = 50.0,
     prefer: str = "latency",
     quick: bool = False,
+    precision_target: float = 0.02,
+    time_budget_s: float = 600.0,
+    tune: bool = False,
     resume: bool = False,
     device: str = "cpu",
     threads: int | None = None,
@@ -156,6 +164,9 @@ def run(
         threads=threads,
         seed=seed,
         quick=quick,
+        precision_target=precision_target,
+        time_budget_s=time_budget_s,
+        tune=tune,
         trust=trust,
         calibration_images=calibration_images,
         calibration_seeds=calibration_seeds,

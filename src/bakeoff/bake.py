@@ -11,7 +11,7 @@ import msgspec
 from bakeoff import host, judge, plan, report
 from bakeoff.errors import BakeoffError, InputError, StoreError, WorkerError
 from bakeoff.records import MIXED, Artifact, Candidate, Model, Recipe, RunRecord, Settings, Trial, Verdict
-from bakeoff.steps import convert, draws, prepare, repair, time, verify
+from bakeoff.steps import cameras, convert, draws, prepare, repair, sustain, sweep, time, verify
 from bakeoff.steps.context import Context, Observer, Silent
 from bakeoff.steps.probe import probe_all
 from bakeoff.store import VERSION, RunFolder
@@ -19,6 +19,7 @@ from bakeoff.version import __version__
 from bakeoff.worker.parent import ChildError
 
 ON_REQUEST = "runs where --only matches it, or to repair a rejected INT8 Candidate"
+SETTING = "runs where --only matches it, or where --tune finds it faster than the plain form"
 
 
 def bake(settings: Settings, out: Path, observer: Observer | None = None, *, resume: bool = False) -> Path:
@@ -65,7 +66,12 @@ def _steps(context: Context, inputs: prepare.Inputs) -> None:
         repair.repair_all(context, inputs)
         draws.draw_all(context, inputs)
     if settings.speed and reference_ok(context.run):
+        sweep.sweep_all(context, inputs)
         time.time_all(context)
+    if settings.cameras_fps is not None and reference_ok(context.run):
+        cameras.count_all(context)
+    if settings.sustain_s is not None and reference_ok(context.run):
+        sustain.sustain_all(context)
     context.change(verdicts=tuple(judged(context.run, context.folder)), finished=_now())
     context.folder.consolidate()
     context.folder.clean()
@@ -104,7 +110,10 @@ def planned(settings: Settings) -> list[Trial]:
                 prepare.find_calibration(context, inputs)
             prepare.plan_trials(context, inputs)
             offered = () if settings.only else context.run.offered
-            return [*context.run.trials, *(Trial(candidate=candidate, skip=ON_REQUEST) for candidate in offered)]
+            return [
+                *context.run.trials,
+                *(Trial(candidate=one, skip=SETTING if one.tuning else ON_REQUEST) for one in offered),
+            ]
 
 
 def convert_one(
@@ -125,7 +134,7 @@ def convert_one(
             context = _begin(settings, folder, reader, observer or Silent(), resume=False)
             inputs = prepare.Inputs(reader=reader)
             prepare.find_calibration(context, inputs)
-            probed = probe_all(context.run.host, folder.logs, context.run.model)
+            probed = probe_all(context.run.host, folder.logs, context.run.model, context.threads)
             candidates = [candidate for _, proposed in probed for candidate in proposed]
             candidate = plan.named(candidates, key)
             layers = _recipe(candidate, recipe, context.run.model)
@@ -154,7 +163,7 @@ def _recipe(candidate: Candidate, path: Path | None, model: Model) -> Recipe | N
     recipe = repair.read_recipe(path)
     if recipe.model_sha256 != model.sha256:
         raise InputError(f"recipe {path} was made for another model than {model.path}; use that of its own Run")
-    count = recipe.kept.get(candidate.key) or max(recipe.kept.values(), default=0)
+    count = recipe.kept.get(candidate.plain.key) or max(recipe.kept.values(), default=0)
     if not count:
         raise InputError(f"recipe {path} keeps no layer in float; use one of a Run that repaired an INT8 Candidate")
     return repair.with_worst(recipe, count)
@@ -179,6 +188,10 @@ def _check(settings: Settings) -> None:
         raise InputError("calibration-seeds compares mAP, which needs labels: leave it or --no-labels out")
     if not 0 < settings.requirements.percentile < 100:
         raise InputError(f"percentile {settings.requirements.percentile:g} is not between 0 and 100")
+    if not 0 < settings.precision_target < 1:
+        raise InputError(f"precision-target {settings.precision_target:g} is not a share such as 0.02")
+    if not settings.time_budget_s >= 0:
+        raise InputError(f"time-budget {settings.time_budget_s:g} is not 0 s or more")
     if settings.conf is not None and not 0 < settings.conf < 1:
         raise InputError(f"conf {settings.conf:g} is not between 0 and 1")
     positive = {
@@ -198,6 +211,8 @@ def _check(settings: Settings) -> None:
         raise InputError(f"seed {settings.seed} is negative; give 0 or more")
     if not settings.workloads:
         raise InputError("no Workload to time; give one such as --workload 1x1")
+    cameras.check(settings)
+    sustain.check(settings)
 
 
 def _reader(settings: Settings, folder: RunFolder) -> prepare.ModelReader:

@@ -4,6 +4,7 @@ Format history of `results.json` (`version`):
   1  2026-11: first.
   2  2026-11: intervals of every accuracy figure, operating point, agreement, parity, INT8 repair. A Run of version 1
      has none of these and is read as it is.
+  3  2026-11: why timing ended, telemetry, cold starts, sweeps, cameras, sustained load. Older Runs have none of these.
 
 While a Run goes on, raw samples are written as parts (`work/samples/*.npz`), each whole or absent; `consolidate`
 makes `samples.npz` of them. A reader takes both, so a killed Run is readable and can be resumed.
@@ -31,7 +32,8 @@ from bakeoff.records import RunRecord
 from bakeoff.speed.samples import WorkloadSamples
 
 FORMAT = "bakeoff-run"
-VERSION = 2
+VERSION = 3
+LATER = {"rest_ns": -1, "window": -1}  # fields of timing samples since version 3, and what stands for "unknown"
 RESULTS, SAMPLES = "results.json", "samples.npz"
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -184,7 +186,15 @@ class RunFolder:
             who, _, field = name.removeprefix("timing/").rpartition("/")
             key, _, workload = who.rpartition(":")
             fields.setdefault((key, workload), {})[field] = array
+        for arrays in fields.values():  # what older Runs lack
+            for name, unknown in LATER.items():
+                arrays.setdefault(name, np.full(len(arrays["round"]), unknown, np.int64))
         return {who: WorkloadSamples(**arrays) for who, arrays in fields.items()}
+
+    def telemetry(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the windows of telemetry, one array a quantity (`bakeoff.speed.telemetry.Telemetry.windows`)."""
+        found = self.samples("telemetry/")
+        return {name.removeprefix("telemetry/"): array for name, array in found.items()}
 
     def consolidate(self) -> None:
         """Make one `samples.npz` of all parts (and of the one there is)."""

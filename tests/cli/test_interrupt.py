@@ -26,7 +26,7 @@ class Interrupted:
         self.folder = folder
         self.site = write_plugin(folder / "site", "slow", Path(slow.__file__).read_text(), {"slow": "Slow"})
         self.arguments = ("run", model, "--data", data, "--only", "slow/*", "--frames", 48, "--workload", "1x1")
-        self.arguments += ("--out", "run")
+        self.arguments += ("--precision-target", "90%", "--out", "run")
 
     def stop_at(self, point: str, number: signal.Signals) -> tuple[subprocess.Popen[str], str, float]:
         (self.folder / "stop-at").write_text(point)

@@ -11,6 +11,7 @@ from bakeoff.cli import options
 from bakeoff.cli.bakeoff_run import bake_and_show
 
 IMAGES, FRAMES = 64, 60
+TIME_BUDGET_S = 60.0  # a demo is not for deciding
 
 
 @click.command("demo")
@@ -30,5 +31,10 @@ def command(out: Path | None, resume: bool, as_json: bool, **values: Any) -> int
         import bakeoff_demo
     except ImportError as error:
         raise InputError("the demo needs its package; pip install bakeoff-demo") from error
-    fixed = {"model": str(bakeoff_demo.model_path()), "data": str(bakeoff_demo.data_path()), "calibration_images": 64}
+    fixed = {
+        "model": str(bakeoff_demo.model_path()),
+        "data": str(bakeoff_demo.data_path()),
+        "calibration_images": 64,
+        "time_budget_s": TIME_BUDGET_S,
+    }
     return bake_and_show(options.settings(values, **fixed), out, resume=resume, as_json=as_json)

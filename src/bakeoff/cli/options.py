@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bakeoff.cli import quantities
+
 if TYPE_CHECKING:
-    from bakeoff.records import Settings
+    from bakeoff.records import Settings, Workload
 
 Decorator = Callable[[Any], Any]
 
@@ -94,7 +96,61 @@ _SPEED: list[Decorator] = [
         help="Streams x batch.  [repeatable]",
     ),
     click.option("--frames", type=int, default=250, show_default=True, help="Frames a stream."),
+    click.option(
+        "--precision-target",
+        type=quantities.share,
+        default="2%",
+        show_default=True,
+        metavar="SHARE",
+        help="Rounds go on until every speedup is known to this, up or down …",
+    ),
+    click.option(
+        "--time-budget",
+        "time_budget_s",
+        type=quantities.duration,
+        default="10m",
+        show_default=True,
+        metavar="TIME",
+        help="… or until so much time went into timed rounds.",
+    ),
     click.option("--quick", is_flag=True, help="Few rounds: a first look, not for deciding."),
+    click.option("--tune", is_flag=True, help="Try each runtime's threads and streams first; time those that win too."),
+]
+_LOADS: list[Decorator] = [
+    click.option(
+        "--sweep",
+        is_flag=True,
+        help="Try threads, streams and batches of each runtime, at the Workloads given or at a grid for this machine.",
+    ),
+    click.option(
+        "--cameras",
+        "cameras_fps",
+        type=quantities.frame_rate,
+        metavar="FPS",
+        help="How many cameras of this frame rate each Candidate serves; needs --slo-ms.",
+    ),
+    click.option("--slo-ms", type=float, metavar="MS", help="Latest Detections, counted from a frame's arrival."),
+    click.option(
+        "--percentile",
+        "slo_percentile",
+        type=float,
+        default=99.0,
+        show_default=True,
+        help="Share of each level's frames that must keep it.",
+    ),
+    click.option(
+        "--camera-seconds",
+        type=quantities.duration,
+        metavar="TIME",
+        help="Limit of arrivals a Candidate.  [default: 60s for each number of streams]",
+    ),
+    click.option(
+        "--sustain",
+        "sustain_s",
+        type=quantities.duration,
+        metavar="TIME",
+        help="Then predict 1x1 without a pause for so long, such as 10m.",
+    ),
 ]
 
 
@@ -111,6 +167,7 @@ inputs = _all(_INPUT)
 select = _all(_SELECT)
 judging = _all([*_INT8, *_JUDGE])
 speed = _all(_SPEED)
+loads = _all(_LOADS)
 
 
 def settings(options: dict[str, Any], **fixed: Any) -> Settings:
@@ -123,9 +180,20 @@ def settings(options: dict[str, Any], **fixed: Any) -> Settings:
     requirements = {name: values.pop(name) for name in Requirements.__struct_fields__ if name in values}
     if "workloads" in values:
         values["workloads"] = tuple(dict.fromkeys(Workload.parse(text) for text in values["workloads"]))
+    values["sweep"] = _swept(values) if values.get("sweep") else ()
     known = {name: value for name, value in values.items() if name in Settings.__struct_fields__}
     command = ("bakeoff", *sys.argv[1:])
     return Settings(**{**known, "requirements": Requirements(**requirements), "command": command})
+
+
+def _swept(values: dict[str, Any]) -> tuple[Workload, ...]:
+    """Return the Workloads to sweep: those given, else a grid for this machine."""
+    from bakeoff import host
+    from bakeoff.speed import sweep
+
+    source = click.get_current_context().get_parameter_source("workloads")
+    default = source is click.core.ParameterSource.DEFAULT
+    return sweep.grid(host.usable_cores()) if default else tuple(values["workloads"])
 
 
 def _read_config(context: click.Context, path: Path | None) -> None:

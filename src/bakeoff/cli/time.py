@@ -17,6 +17,7 @@ from bakeoff.cli.bakeoff_run import bake_and_show
 @options.inputs
 @options.select
 @options.speed
+@options.loads
 def command(out: Path | None, resume: bool, as_json: bool, **values: Any) -> int:
     """Convert MODEL and time each conversion on the dataset's frames; accuracy is not checked."""
     return bake_and_show(options.settings(values, accuracy=False), out, resume=resume, as_json=as_json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bakeoff.errors import InputError, StoreError
-from bakeoff.report import markdown, table
+from bakeoff.report import markdown, sweep, table
 from bakeoff.store import RunFolder
 
 
@@ -18,6 +18,7 @@ def write(folder: RunFolder, *, charts: bool = True) -> None:
     view = table.View.of(folder)
     try:
         table.write_csv(view, folder.path / "table.csv")
+        sweep.write_csv(view, folder.path / "sweep.csv")
         names: dict[str, str] = {}
         if charts:
             from bakeoff.report import charts as drawing  # matplotlib takes half a second to import

@@ -10,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from bakeoff.records import Estimate
+from bakeoff.report import cameras, sustain, sweep
 from bakeoff.report.table import Line, View, workloads
 
 COLOURS = {
@@ -31,6 +32,9 @@ def draw(view: View, folder: Path) -> dict[str, str]:
         "accuracy": _accuracy,
         "speed": _speed,
         "tradeoff": _tradeoff,
+        "sweep": sweep.frontier_chart,
+        cameras.NAME: cameras.chart,
+        sustain.NAME: sustain.chart,
     }
     folder.mkdir(parents=True, exist_ok=True)
     names = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bakeoff.report import accuracy
+from bakeoff.report import accuracy, cameras, speed, sustain, sweep
 from bakeoff.report.table import Line, View, workloads
 from bakeoff.report.takeaways import answer, takeaways
 from bakeoff.report.words import number, plain, table
@@ -14,6 +14,7 @@ CHART_TITLES = {
     "accuracy": "Accuracy snapshot",
     "speed": "Speed and throughput",
     "tradeoff": "Trade-off: accuracy against speed",
+    "sweep": "Settings: latency against throughput",
 }
 
 
@@ -28,14 +29,18 @@ def render(view: View, charts: Mapping[str, str]) -> str:
         _main_table(view),
         _how_to_read(view),
     ]
-    for name, path in charts.items():
-        parts += [f"## {CHART_TITLES[name]}", f"![{CHART_TITLES[name]}]({path})"]
+    for name, title in CHART_TITLES.items():
+        if name in charts:
+            parts += [f"## {title}", f"![{title}]({charts[name]})"]
     if words := takeaways(view):
         parts += ["## Takeaways", "\n".join(f"- {text}" for text in words)]
     parts += [
         *accuracy.sections(view),
         *_troubles(view),
-        *_two_cameras(view),
+        *speed.sections(view),
+        *sweep.sections(view),
+        *cameras.sections(view, charts),
+        *sustain.sections(view, charts),
         "## What each one costs to have",
         _cost_table(view),
     ]
@@ -117,19 +122,6 @@ def _troubles(view: View) -> Iterable[str]:
     for line in view.lines:
         if failure := line.trial.failure:
             yield f"`{line.key}`: reproduce with `{failure.reproduce}`; log: `{failure.log}`"
-
-
-def _two_cameras(view: View) -> Iterable[str]:
-    rows = [
-        [f"`{line.key}`", f"{line.two_frames_ms:.2f}", *(
-            f"{line.latencies[w].frames_per_s:.1f}" if w in line.latencies else "" for w in ("1x1", "1x2", "2x1")
-        )]
-        for line in view.lines
-        if line.two_frames_ms is not None
-    ]  # fmt: skip
-    if rows:
-        yield "## Two cameras"
-        yield table(["Candidate", "two frames ms", "frames/s 1x1", "frames/s 1x2", "frames/s 2x1"], rows)
 
 
 def _cost_table(view: View) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 from bakeoff.accuracy.operating_point import FIGURES
 from bakeoff.errors import StoreError
 from bakeoff.records import Estimate, RunRecord, Trial, Verdict, Workload
-from bakeoff.speed.samples import Latency, Timings, speedup, summarise
+from bakeoff.speed.conditions import Conditions, Windows, conditions
+from bakeoff.speed.samples import Latency, Timings, half_width, speedup, summarise
 from bakeoff.stats import Ratio
 from bakeoff.store import RunFolder
 
@@ -58,6 +59,8 @@ COLUMNS = (
 BOUNDS = ("", "_low", "_high")
 AGREEMENT = ("matched_share", "mean_iou", "score_shift", "class_flips")
 FIXED_WORKLOADS = ("1x1", "1x2", "2x1")
+CAMERAS = ("cameras", "cameras_low", "cameras_high", "cameras_streams")
+SUSTAINED = ("sustained_p50_ms", *(f"sustained_drift{bound}" for bound in BOUNDS))
 Cell = str | int | float | None
 
 
@@ -69,6 +72,7 @@ class Line:
     verdict: Verdict
     latencies: Mapping[str, Latency]  # by Workload
     speedups: Mapping[str, Ratio]
+    conditions: Mapping[str, Conditions]
 
     @property
     def key(self) -> str:
@@ -95,11 +99,12 @@ class View:
         run = folder.load()
         if not run.trials:
             raise StoreError(f"the Run in {folder.path} ended before it had anything to report")
-        return cls.make(run, folder.timings())
+        return cls.make(run, folder.timings(), folder.telemetry())
 
     @classmethod
-    def make(cls, run: RunRecord, timings: Timings) -> View:
+    def make(cls, run: RunRecord, timings: Timings, windows: Windows | None = None) -> View:
         """Derive every figure of the report."""
+        met = conditions(timings, windows or {})
         verdicts = {verdict.key: verdict for verdict in run.verdicts}
         lines = []
         for trial in run.trials:
@@ -111,12 +116,20 @@ class View:
                 if samples is None:
                     continue
                 latencies[str(workload)] = summarise(samples, workload, run.settings.frames)
-                ratio = None if reference is None or key == run.reference else speedup(reference, samples)
+                ratio = (
+                    None if reference is None or key == run.reference else speedup(reference.medians, samples.medians)
+                )
                 if ratio is not None:
                     speedups[str(workload)] = ratio
             verdict = verdicts.get(key, Verdict(key=key, verdict=""))
-            lines.append(Line(trial=trial, verdict=verdict, latencies=latencies, speedups=speedups))
+            around = {workload: met[key, workload] for workload in latencies if (key, workload) in met}
+            lines.append(Line(trial=trial, verdict=verdict, latencies=latencies, speedups=speedups, conditions=around))
         return cls(run=run, lines=tuple(lines))
+
+    def widest(self, workload: str) -> float | None:
+        """Return the half width of the widest speedup's interval at a Workload, as a share."""
+        widths = [half_width(line.speedups[workload]) for line in self.lines if workload in line.speedups]
+        return max((width for width in widths if width is not None), default=None)
 
     @property
     def reference(self) -> Line:
@@ -160,6 +173,20 @@ def columns(view: View) -> tuple[str, ...]:
         "samples_1x1",
         "outliers_1x1",
         "warm_up_settled",
+        "rounds_1x1",
+        *(f"{name}{bound}" for name in ("latency_1x1_p50_ms", "latency_1x1_p95_ms") for bound in BOUNDS[1:]),
+        *(f"latency_1x1_p99_ms{bound}" for bound in BOUNDS[1:]),
+        "samples_missing_for_p99_1x1",
+        "jitter_1x1_ms",
+        "worst_1x1_ms",
+        "rest_1x1_ms",
+        *(f"frames_per_s_{w}{bound}" for w in (*FIXED_WORKLOADS, *more) for bound in BOUNDS[1:]),
+        *(f"speedup_{w}{bound}" for w in ("1x2", "2x1", *more) for bound in BOUNDS),
+        "cold_start_s",
+        "timing_ended_1x1",
+        "flagged_blocks_1x1",
+        *CAMERAS,
+        *SUSTAINED,
     )
 
 
@@ -184,6 +211,7 @@ def row(view: View, line: Line) -> dict[str, Cell]:
         "convert_s": trial.convert_s,
         "load_s": trial.load_s,
         "first_run_ms": trial.first_run_ms,
+        "cold_start_s": trial.cold_start_s,
         "size_bytes": None if trial.artifact is None else trial.artifact.size_bytes,
         "peak_memory_bytes": trial.peak_memory_bytes,
         "two_frames_ms": line.two_frames_ms,
@@ -204,6 +232,12 @@ def row(view: View, line: Line) -> dict[str, Cell]:
             f"frames_{workload}_s": latency.frames_s,
             f"frames_per_s_{workload}": latency.frames_per_s,
         }
+        if "frames_per_s" in latency.intervals:
+            low, high = latency.intervals["frames_per_s"]
+            cells |= {f"frames_per_s_{workload}_low": low, f"frames_per_s_{workload}_high": high}
+    for workload, paired in line.speedups.items():
+        put = {"": paired.value, "_low": paired.low, "_high": paired.high}
+        cells |= {f"speedup_{workload}{bound}": value for bound, value in put.items()}
     if single is not None:
         cells |= {
             "latency_1x1_p95_ms": single.p95_ms,
@@ -214,9 +248,23 @@ def row(view: View, line: Line) -> dict[str, Cell]:
             "post_1x1_ms": single.post_ms,
             "samples_1x1": single.samples,
             "outliers_1x1": single.outliers,
+            "rounds_1x1": single.rounds,
+            "samples_missing_for_p99_1x1": single.missing_for_p99,
+            "jitter_1x1_ms": single.jitter_ms,
+            "worst_1x1_ms": single.worst.ms,
+            "rest_1x1_ms": single.rest_ms,
+            "timing_ended_1x1": view.run.timing.get("ended", {}).get("1x1"),
         }
+        for name, column in (("median_ms", "p50_ms"), ("p95_ms", "p95_ms"), ("p99_ms", "p99_ms")):
+            if name in single.intervals:
+                low, high = single.intervals[name]
+                cells |= {f"latency_1x1_{column}_low": low, f"latency_1x1_{column}_high": high}
+    if "1x1" in line.conditions:
+        around = line.conditions["1x1"]
+        cells |= {"flagged_blocks_1x1": around.flagged, "energy_j_per_frame": around.energy_j_per_frame}
     if ratio is not None:
         cells |= {"speedup_1x1": ratio.value, "speedup_1x1_low": ratio.low, "speedup_1x1_high": ratio.high}
+    cells |= _loads(trial)
     if trial.warm_up:
         cells["warm_up_settled"] = "yes" if all(warm.settled for warm in trial.warm_up) else "no"
     return {name: cells.get(name) for name in columns(view)}
@@ -264,6 +312,18 @@ def _estimates(trial: Trial, *, is_reference: bool) -> dict[str, Cell]:
         }
     if trial.repair:
         cells["float_layers"] = trial.repair[-1].float_layers
+    return cells
+
+
+def _loads(trial: Trial) -> dict[str, Cell]:
+    """Return the cells of cameras and of sustained load."""
+    cells: dict[str, Cell] = {}
+    if (one := trial.cameras) is not None:
+        cells |= dict(zip(CAMERAS, (one.cameras, one.low, one.high, one.streams), strict=True))
+    if (load := trial.sustained) is not None:
+        drift = load.drift
+        figures = (load.p50_ms, *((None, None, None) if drift is None else (drift.value, drift.low, drift.high)))
+        cells |= dict(zip(SUSTAINED, figures, strict=True))
     return cells
 
 
