@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 REPETITIONS = 5  # of a level, at least, before it is told
 GENERATIONS = 3  # of processes, at most; every level near the answer is measured in two
+HOPELESS = 3  # repetitions of which none holds by itself: the level is none that might hold
 BEYOND = 4  # frames beyond the percentile, as `judge.enough_samples` has it: a p99 needs 400
 REPETITION_S, QUICK_REPETITION_S, LONGEST_S = 2.0, 1.0, 10.0
 LIMIT = 1024  # cameras; more is a matter for another kind of test
@@ -82,7 +83,8 @@ def decide(tallies: Tallies, percentile: float, seed: int) -> Capacity | None:
     """Return the answer from the levels that can be told; `None` if there are none.
 
     The interval: `low` is the largest level that, with all smaller ones measured, holds in at least 97.5% of the
-    resamples, `high` the largest that does in at least 2.5%. Below the smallest level measured all are taken to hold
+    resamples, `high` the largest that does in at least 2.5%. A level with fewer repetitions bounds `high` too if each of
+    three or more, by itself, does not hold. Below the smallest level measured all are taken to hold
     only if that one does; a level of no cameras always holds.
     """
     levels = sorted(n for n, some in tallies.items() if told(some, percentile))
@@ -96,7 +98,8 @@ def decide(tallies: Tallies, percentile: float, seed: int) -> Capacity | None:
         best = n
     low = max((n for n in levels if share[n] >= (1 + LEVEL) / 2), default=0)
     beyond = [n for n in levels if share[n] < (1 - LEVEL) / 2]
-    high = beyond[0] - 1 if beyond else None
+    beyond += [n for n, some in tallies.items() if n > levels[0] and _hopeless(some, percentile)]
+    high = min(beyond) - 1 if beyond else None
     if best is not None:
         low = min(low, best)
         high = None if high is None else max(high, best)
@@ -201,6 +204,10 @@ class Search:
         if len(of) >= needed and (len(set(of)) > 1 or generation >= GENERATIONS - 1):
             return True
         return generation < GENERATIONS - 1 and of.count(generation) >= math.ceil(needed / 2)
+
+
+def _hopeless(tallies: Sequence[Tally], percentile: float) -> bool:
+    return len(tallies) >= HOPELESS and not any(_pooled([one], percentile) for one in tallies)
 
 
 def _pooled(tallies: Sequence[Tally], percentile: float) -> bool:

@@ -276,4 +276,4 @@ def _throttling(
         at, rise = change
         return "latency", windows[at].begin_s, "; ".join([f"the median latency rose {rise:.2f} times for good", *saw])
     told = "none" if any(_of_hardware(quantity) for quantity in sources) else "unknown"
-    return told, None, "; ".join(["latency shows no lasting rise", *saw])
+    return told, None, "; ".join(["no lasting rise of latency stands out of its noise", *saw])
