@@ -90,6 +90,14 @@ def test_nothing_bounds_the_answer_where_every_level_measured_holds():
     assert (found.cameras, found.low, found.high, found.settled) == (7, 7, None, False)
 
 
+def test_a_level_that_fails_in_each_of_three_repetitions_bounds_the_answer_before_it_is_told():
+    doubtful = {2: level(*[0] * 6), 3: level(40, 0, 0, 0, 0, 0)}
+    assert decide(doubtful, 99, 0).high is None
+    assert decide({**doubtful, 5: level(*[300] * 3)}, 99, 0).high == 4
+    assert decide({**doubtful, 5: level(*[300] * 2)}, 99, 0).high is None
+    assert decide({**doubtful, 5: level(300, 300, 0)}, 99, 0).high is None
+
+
 def test_levels_with_too_few_repetitions_or_frames_tell_nothing():
     assert decide({4: level(*[0] * 4)}, 99, 0) is None
     assert decide({4: level(*[0] * 5, frames=79)}, 99, 0) is None

@@ -83,9 +83,9 @@ def decide(tallies: Tallies, percentile: float, seed: int) -> Capacity | None:
     """Return the answer from the levels that can be told; `None` if there are none.
 
     The interval: `low` is the largest level that, with all smaller ones measured, holds in at least 97.5% of the
-    resamples, `high` the largest that does in at least 2.5%. A level with fewer repetitions bounds `high` too if each of
-    three or more, by itself, does not hold. Below the smallest level measured all are taken to hold
-    only if that one does; a level of no cameras always holds.
+    resamples, `high` the largest that does in at least 2.5%. A level with fewer repetitions bounds `high` too if each
+    of three or more, by itself, does not hold. Below the smallest level measured all are taken to hold only if that
+    one does; a level of no cameras always holds.
     """
     levels = sorted(n for n, some in tallies.items() if told(some, percentile))
     if not levels:

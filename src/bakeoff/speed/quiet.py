@@ -1,8 +1,8 @@
 """Waiting until this process's own threads are at rest, so that they disturb nobody's next block.
 
 Runtimes keep their threads spinning after a prediction, in case another follows at once: ONNX Runtime for about 50 ms.
-With two processes of one 2 ms network on 2 cores, a prediction took 2.8 ms right after the other's block, 1.9 ms after a
-pause (benchmarks/results/rest.json).
+With two processes of one 2 ms network on 2 cores, a prediction took 2.8 ms right after the other's block, and 1.9 ms
+after a pause (benchmarks/results/rest.json).
 """
 
 from __future__ import annotations
