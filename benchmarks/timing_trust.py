@@ -4,8 +4,8 @@
     python timing_trust.py                     # the result, from all batches there are
 
 A comparison is what a Run does with twelve Candidates, each in a process of its own: eight that are equal and four that
-are slowed by 5%. They hold one network of about 2 ms; rounds follow in three or more generations of fresh processes,
-planned by `bakeoff.speed.schedule.Plan` at the default precision and 250 frames. It gives 28 pairs of equal ones and
+are slowed by 5% (`--processes 16`: twelve and four). They hold one network of about 2 ms; rounds follow in three or
+more generations of fresh processes, planned by `bakeoff.speed.schedule.Plan` at the default precision and 250 frames. It gives 28 pairs of equal ones and
 32 of an equal and a slowed one, which share blocks: their outcomes are not independent, so the counts scatter more
 than those of as many separate tries would. The comparisons of a batch share their generations, one after the other in
 each. One thread: two on two cores would mostly measure what the hypervisor does to the second. With `load`, one process
@@ -38,15 +38,11 @@ from bakeoff.speed.samples import BlockMedians, half_width, speedup
 from bakeoff.stats import Ratio
 
 SIDE = 32
-BATCH = 3  # comparisons
-EQUAL, SLOWED = tuple(range(8)), tuple(range(8, 12))
-PAIRS = {
-    "equal": list(itertools.combinations(EQUAL, 2)),
-    "slowed": list(itertools.product(EQUAL, SLOWED)),
-}
+SLOWED = (8, 9, 10, 11)  # among the processes; the others are equal
 FOLDER = common.SCRATCH / "timing"
 ONE = Workload(streams=1, batch=1)
 PLAIN = Settings(model="")
+COUNTS = ("pairs", "called_different", "called_slower", "interval_covers")
 TRUTHS = {"equal": 1.0, "slowed": 1 / (1 + SHARE)}  # how many times faster than the reference
 LOAD = """
 import random, time
@@ -57,6 +53,12 @@ while True:
         pass
     time.sleep(draw.uniform(0, 1))
 """
+
+
+def pairs(processes: int) -> dict[str, list[tuple[int, int]]]:
+    """Return the pairs of equal processes, and those of an equal and a slowed one."""
+    equal = [number for number in range(processes) if number not in SLOWED]
+    return {"equal": list(itertools.combinations(equal, 2)), "slowed": list(itertools.product(equal, SLOWED))}
 
 
 def inputs() -> tuple[Path, Path]:
@@ -76,10 +78,10 @@ def inputs() -> tuple[Path, Path]:
 
 
 @contextlib.contextmanager
-def children() -> Iterator[list[TimedChild]]:
+def children(count: int) -> Iterator[list[TimedChild]]:
     """Start the processes, and wait until all have warmed up."""
     model, frames = inputs()
-    started = [TimedChild("onnxruntime", model, frames, 1) for _ in (*EQUAL, *SLOWED)]
+    started = [TimedChild("onnxruntime", model, frames, 1) for _ in range(count)]
     try:
         for child in started:
             child.ready()
@@ -107,7 +109,7 @@ def competing(scenario: str) -> Iterator[None]:
 class Comparison:
     """Its rounds so far, and the plan that decides how many more there are."""
 
-    rows: list[tuple[float, ...]] = field(default_factory=list)  # generation, twelve block medians in ns
+    rows: list[tuple[float, ...]] = field(default_factory=list)  # generation, the processes' block medians in ns
     plan: schedule.Plan = field(init=False)
 
     def __post_init__(self) -> None:
@@ -124,7 +126,7 @@ class Comparison:
         if not self.rows:
             return None
         rows = np.array(self.rows)
-        found = [ratio(rows, 0, other) for other in (*EQUAL[1:], *SLOWED)]
+        found = [ratio(rows, 0, other) for other in range(1, rows.shape[1] - 1)]
         widths = [None if one is None else half_width(one) for one in found]
         return None if None in widths else max(width for width in widths if width is not None)
 
@@ -144,15 +146,15 @@ class Comparison:
 
 
 def ratio(rows: npt.NDArray[np.float64], slow: int, fast: int) -> Ratio | None:
-    """Return one's time over another's from rows of (generation, twelve medians)."""
+    """Return one's time over another's from rows of (generation, a median of each process)."""
     generation, number = rows[:, 0].astype(np.int32), np.arange(len(rows), dtype=np.int32)
     sides = [BlockMedians(generation=generation, round=number, median_ns=rows[:, 1 + i]) for i in (slow, fast)]
     return speedup(*sides)
 
 
-def batch(scenario: str, seed: int) -> list[tuple[npt.NDArray[np.float64], str]]:
-    """Do some comparisons; return the rows of each and why it ended."""
-    comparisons = [Comparison() for _ in range(BATCH)]
+def batch(scenario: str, seed: int, size: int, count: int) -> list[tuple[npt.NDArray[np.float64], str]]:
+    """Do so many comparisons of so many processes; return the rows of each and why it ended."""
+    comparisons = [Comparison() for _ in range(size)]
     draw = random.Random(seed)
     number = 0
     with competing(scenario):
@@ -160,7 +162,7 @@ def batch(scenario: str, seed: int) -> list[tuple[npt.NDArray[np.float64], str]]
             wanting = [one for one in comparisons if one.plan.begin(number)]
             if not wanting and number >= schedule.GENERATIONS - 1:
                 break
-            with children() as processes:
+            with children(count) as processes:
                 for one in wanting:
                     one.generation(number, processes, draw)
             number += 1
@@ -185,7 +187,12 @@ def outcome(kept: list[tuple[npt.NDArray[np.float64], str]]) -> dict[str, Any]:
         "median_ms": float(np.median([np.median(rows[:, 1]) for rows, _ in kept])) * 1e-6,
     }
     for name, truth in TRUTHS.items():
-        found = [one for rows, _ in kept for pair in PAIRS[name] if (one := ratio(rows, *pair)) is not None]
+        found = [
+            one
+            for rows, _ in kept
+            for pair in pairs(rows.shape[1] - 1)[name]
+            if (one := ratio(rows, *pair)) is not None
+        ]
         result[name] = {
             "pairs": len(found),
             "truth": truth,
@@ -200,19 +207,23 @@ def outcome(kept: list[tuple[npt.NDArray[np.float64], str]]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--slice", type=int, default=0, help="batches of ten comparisons to add")
+    parser.add_argument("--slice", type=int, default=0, help="batches to add")
+    parser.add_argument("--batch", type=int, default=3, help="comparisons that share their generations [3]")
+    parser.add_argument("--processes", type=int, default=12, help="of a comparison, four of them slowed [12]")
     parser.add_argument("scenario", nargs="?", choices=["idle", "load"], default="idle")
     parser.add_argument("--results", type=Path, default=common.RESULTS, help="folder for the JSON file")
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     for _ in range(options.slice):
         number = len(list(FOLDER.glob(f"trust-{options.scenario}-*.pickle")))
-        done = batch(options.scenario, number)
+        done = batch(options.scenario, number, options.batch, options.processes)
         (FOLDER / f"trust-{options.scenario}-{number:03}.pickle").write_bytes(pickle.dumps(done))
         print(options.scenario, number, [(len(rows), ended) for rows, ended in done], flush=True)
     if options.slice:
         return
     measured = {name: outcome(kept) for name in ("idle", "load") if (kept := records(name))}
+    both = {name: {field: sum(one[name][field] for one in measured.values()) for field in COUNTS} for name in TRUTHS}
+    measured["idle and load"] = both
     figures = []
     for scenario, one in measured.items():
         equal, slowed = one["equal"], one["slowed"]
@@ -224,7 +235,7 @@ def main() -> None:
         ]
     settings = {
         "frames": PLAIN.frames, "block": schedule.BLOCK, "precision_target": PLAIN.precision_target,
-        "slowed_by": SHARE, "batch": BATCH, "runtime": "onnxruntime, 1 thread", "imgsz": SIDE,
+        "slowed_by": SHARE, "runtime": "onnxruntime, 1 thread", "imgsz": SIDE,
     }  # fmt: skip
     common.write("timing_trust", options.results, settings, figures, **measured)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import msgspec
@@ -192,3 +193,34 @@ def test_a_loss_of_exactly_the_margin_is_undecided_and_no_number_of_images_is_pr
         verdict, why = margin_verdict("recall", Estimate(value=value, low=low, high=high), margin, images=250)
         assert verdict == "undecided"
         assert "so close to the margin" in why
+
+
+def rounds_from(samples: WorkloadSamples, first: int) -> WorkloadSamples:
+    return dataclasses.replace(samples, round=samples.round + first)
+
+
+def test_of_two_that_share_no_round_the_faster_is_recommended_not_the_safer():
+    trials = [trial("a"), trial("b", (0.0, -0.009, 0.009)), trial("c", (0.03, 0.02, 0.04))]
+    timings = {
+        ("a/fp32/dyn", "1x1"): timing(10, 0),
+        ("b/fp32/dyn", "1x1"): timing(2.5, 1),
+        ("c/fp32/dyn", "1x1"): rounds_from(timing(8, 2), 1000),  # in a group of its own
+    }
+    timings["a/fp32/dyn", "1x1"] = timing(10, 0).followed_by(rounds_from(timing(10, 3), 1000))
+    found = {v.key[0]: v for v in judge(trials, REFERENCE, timings, Requirements())}
+    assert found["b"].verdict == "recommended"
+    assert found["b"].tied_with == ("c/fp32/dyn",), "nothing tells them apart, and it is said"
+
+
+def test_what_ties_with_the_best_but_is_beaten_by_another_is_not_recommended():
+    """b and c tie with each other by noise of their own; c has safer accuracy, but d beats it for certain."""
+    trials = [trial("a"), trial("b", FINE), trial("c", (0.03, 0.02, 0.04)), trial("d", FINE)]
+    timings = {
+        ("a/fp32/dyn", "1x1"): timing(10, 0),
+        ("b/fp32/dyn", "1x1"): timing(4.9, 1, noise=0.3),
+        ("c/fp32/dyn", "1x1"): timing(5.1, 2),
+        ("d/fp32/dyn", "1x1"): timing(4.9, 3),
+    }
+    result = {v.key[0]: v for v in judge(trials, REFERENCE, timings, Requirements())}
+    assert result["c"].verdict == "accepted"
+    assert "recommended" in (result["b"].verdict, result["d"].verdict)

@@ -141,15 +141,31 @@ def _plainest(best: Trial, trials: Sequence[Trial], reference: str, timings: Tim
     """Return the one to recommend of those that tie with the best, the same in every Run of the same Candidates.
 
     Which of them came out first is chance. Taken is the one whose accuracy is the safest (the lower bound of its
-    difference to the reference's, to 0.001), then the plainest: the first in the plan.
+    difference to the reference's, to 0.001), then the plainest: the first in the plan. Only an interval that holds 1
+    makes an equal, and only one that nothing else beats: ties are not transitive.
     """
-    tied = [
-        trial
-        for trial in trials
-        if trial.candidate.key != reference
-        and (trial is best or _ties(best.candidate.key, trial.candidate.key, timings, prefer))
-    ]
-    return max(tied, key=lambda trial: -1.0 if trial.map_delta is None else round(trial.map_delta.low, 3))
+    if prefer in ("size", "accuracy"):
+        return best
+    workload = _decisive(best.candidate.key, timings, prefer)
+
+    def ratio(slow: Trial, fast: Trial) -> Ratio | None:
+        return pair_ratio(slow.candidate.key, fast.candidate.key, workload, timings)
+
+    def beats(fast: Trial, slow: Trial) -> bool:
+        one = ratio(slow, fast)
+        return one is not None and one.low is not None and one.low > 1
+
+    def is_equal(trial: Trial) -> bool:
+        one = ratio(best, trial)
+        if trial.candidate.key == reference or one is None or one.low is None or not one.tie:
+            return False
+        return not any(
+            beats(rival, trial) or (rival.candidate.key == reference and beats(best, rival) and not beats(trial, rival))
+            for rival in trials
+        )
+
+    equals = [trial for trial in trials if trial is best or is_equal(trial)]
+    return max(equals, key=lambda trial: -1.0 if trial.map_delta is None else round(trial.map_delta.low, 3))
 
 
 def _score(trial: Trial, reference: str, timings: Timings, prefer: str) -> float | None:
@@ -178,9 +194,13 @@ def _rates(key: str, timings: Timings) -> list[tuple[str, float]]:
 def _ties(best: str, other: str, timings: Timings, prefer: str) -> bool:
     if prefer in ("size", "accuracy"):
         return False
-    workload = SINGLE if prefer == "latency" else max(_rates(best, timings), key=lambda pair: pair[1])[0]
-    ratio = pair_ratio(best, other, workload, timings)
+    ratio = pair_ratio(best, other, _decisive(best, timings, prefer), timings)
     return ratio is None or ratio.tie
+
+
+def _decisive(best: str, timings: Timings, prefer: str) -> str:
+    """Return the Workload that the preference is about."""
+    return SINGLE if prefer == "latency" else max(_rates(best, timings), key=lambda pair: pair[1])[0]
 
 
 def pair_ratio(slow: str, fast: str, workload: str, timings: Timings) -> Ratio | None:

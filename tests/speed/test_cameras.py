@@ -39,12 +39,18 @@ def simulated(most, *, repetitions_each=6, frames=60):
 
 
 def test_a_dropped_frame_violates_the_slo_as_a_late_one_does():
-    samples = repetitions([[10, np.inf, 40, 33]])
-    assert samples.tallies(33) == [capacity.Tally(0, 4, 2)]
+    samples = repetitions(*[[[10, np.inf, 40, 33]]] * 5)
+    assert samples.tallies(33)[0] == capacity.Tally(0, 4, 2)
     figures = cameras.level(1, samples, 33, 75)
-    assert (figures.frames, figures.late, figures.dropped) == (4, 1, 1)
+    assert (figures.frames, figures.late, figures.dropped, figures.holds) == (20, 5, 5, False)
     assert figures.percentile_ms == pytest.approx(40)
-    assert cameras.level(1, samples, 33, 99).percentile_ms is None, "the 99th percentile is a dropped frame"
+    dropped = cameras.level(1, samples, 33, 80)
+    assert (dropped.percentile_ms, dropped.holds) == (None, False), "the 80th percentile is a dropped frame"
+
+
+def test_too_few_frames_have_no_percentile():
+    figures = cameras.level(1, repetitions(*[[[10, 11, 12, 13]]] * 5), 33, 99)
+    assert (figures.percentile_ms, figures.holds) == (None, None)
 
 
 def test_frames_are_those_done_in_time_late_or_dropped():

@@ -57,10 +57,10 @@ def test_a_single_dropped_frame_in_a_hundred_is_still_a_p99_within_the_slo():
 
 
 def test_repetitions_are_long_enough_for_the_percentile_and_no_longer_than_the_limit():
-    assert capacity.frames_per_camera(10, 30, 99, quick=False) == 60  # two seconds
-    assert capacity.frames_per_camera(1, 30, 99, quick=False) == 80  # 400 frames in five repetitions
-    assert capacity.frames_per_camera(10, 30, 99, quick=True) == 30
-    assert capacity.frames_per_camera(1, 0.5, 99, quick=False) == 5  # ten seconds, so more repetitions
+    assert capacity.frames_per_camera(10, 30, 33, 99, quick=False) == 60  # two seconds
+    assert capacity.frames_per_camera(1, 30, 33, 99, quick=False) == 80  # 400 frames in five repetitions
+    assert capacity.frames_per_camera(10, 30, 33, 99, quick=True) == 30
+    assert capacity.frames_per_camera(1, 0.5, 33, 99, quick=False) == 20  # twenty intervals
     assert capacity.repetitions_needed(5, 99) == 80
     assert capacity.repetitions_needed(600, 99) == 5
 
@@ -195,3 +195,15 @@ def test_a_simulated_server_is_found_to_hold_what_it_holds(servers, service_ms, 
     assert true <= servers * 33.4 / service_ms
     assert found.low <= true <= found.high
     assert abs(found.cameras - true) <= 1
+
+
+@pytest.mark.parametrize(("fps", "slo_ms", "service_ms"), [(1, 1000, 20), (5, 200, 10), (30, 33, 2)])
+def test_an_overload_of_a_few_percent_breaks_the_slo_within_one_repetition(fps, slo_ms, service_ms):
+    """A repetition begins with an empty queue: two seconds of it took 70 cameras for what serves 50."""
+    most = round(1000 / fps / service_ms)
+    n = round(most * 1.06) + 1
+    frames = capacity.frames_per_camera(n, fps, slo_ms, 99, quick=False)
+    schedule = Schedule.draw(n, round(1e9 / fps), frames, (0, 0))
+    served = simulate(schedule, 1, lambda frame, begin: service_ms * MS)
+    (tally,) = LevelSamples.of(0, served).tallies(slo_ms)
+    assert not holds(tally.frames, tally.violations, 99)

@@ -23,7 +23,7 @@ def test_blocks_of_busy_and_throttled_windows_are_counted_and_kept():
     timings = {("a", "1x1"): samples_in([0, 0, 1, 2]), ("b", "1x1"): samples_in([1, 3, 3, 3])}
     found = conditions(timings, windows(4, busy=[0, 1, 0, 0], throttled=[0, 0, 0, 1]))
     assert (found["a", "1x1"].busy, found["a", "1x1"].throttled, found["a", "1x1"].blocks) == (1, 0, 4)
-    assert (found["b", "1x1"].busy, found["b", "1x1"].throttled) == (1, 3)
+    assert (found["b", "1x1"].busy, found["b", "1x1"].throttled, found["b", "1x1"].flagged) == (1, 3, 4)
 
 
 def test_energy_is_that_of_windows_with_one_candidates_blocks_alone_over_all_their_predictions():
@@ -43,3 +43,10 @@ def test_what_no_counter_told_is_unknown():
 def test_a_run_without_telemetry_has_no_conditions():
     assert conditions({("a", "1x1"): samples_in([-1, -1])}, {}) == {}
     assert conditions({("a", "1x1"): samples_in([-1, -1])}, windows(1)) == {}
+
+
+def test_energy_of_several_streams_is_unknown_since_those_that_are_done_go_on_uncounted():
+    samples = random_samples(2, 0)
+    samples.window[:] = [0, 1]
+    found = conditions({("a", "2x1"): samples}, windows(2, cpu_energy_j=[5.0, 6.0]))["a", "2x1"]
+    assert found.energy_j_per_frame is None

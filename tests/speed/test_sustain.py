@@ -173,3 +173,24 @@ def test_samples_are_stored_by_name():
     assert stored["sustained/a/fp32/dyn/count"].tolist() == [10, 10]
     assert stored["sustained/a/fp32/dyn/latency_ns"].shape == (20,)
     assert "sustained/a/fp32/dyn/telemetry/cpu_mhz" in stored
+
+
+@pytest.mark.parametrize("at", [5, 9, 18, 84, 92])
+def test_throttling_that_begins_early_or_late_is_found_too(at):
+    rng = np.random.default_rng(at)
+    series = 5 * np.exp(0.01 * rng.standard_normal(100))
+    series[at:] *= 1.3
+    found = step(series, 0)
+    assert found is not None
+    assert abs(found[0] - at) <= 1
+
+
+def test_latency_that_wanders_is_hardly_ever_a_step():
+    found = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        wander = [0.0]
+        for shock in rng.standard_normal(99):
+            wander.append(0.5 * wander[-1] + 0.05 * shock)
+        found += step(5 * np.exp(wander), 0) is not None
+    assert found <= 4

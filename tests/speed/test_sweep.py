@@ -139,3 +139,10 @@ def _with_ratio(one, ratio):
     import msgspec
 
     return msgspec.structs.replace(one, speedup=ratio, gain=ratio)
+
+
+@pytest.mark.parametrize("cores", [96, 128, 256])
+def test_machines_of_many_cores_are_swept_with_64_frames_at_once_at_most(cores):
+    grid = sweep.grid(cores)
+    assert max(w.streams * w.batch for w in grid) == 64
+    assert [Workload.parse(str(w)) for w in grid] == list(grid)

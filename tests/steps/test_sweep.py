@@ -125,3 +125,11 @@ def test_threads_are_those_that_the_key_names(context):
     at_work = context(ok(PLAIN), ok(tuned(PLAIN, "t7")), ok(tuned(PLAIN, "s2")))
     assert at_work.threads_of(tuned(PLAIN, "t7")) == 7
     assert at_work.threads_of(tuned(PLAIN, "s2")) == at_work.threads_of(PLAIN) == at_work.threads
+
+
+def test_the_reference_is_swept_only_where_it_was_selected():
+    reference = Candidate(backend="ref", precision="fp32", shape="dyn")
+    settings = Settings(model="m", tune=True, only=("x/*",))
+    record = run(ok(reference), ok(PLAIN), offered=(tuned(reference, "t1"), tuned(PLAIN, "t1")), settings=settings)
+    record = msgspec.structs.replace(record, reference=reference.key)
+    assert keys(record) == [["x/fp32/dyn", "x/fp32/dyn/t1"]]

@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bakeoff import host
+from bakeoff.records import Candidate, Model, RunRecord, Settings, Trial, Workload
 from bakeoff.speed import schedule
+from bakeoff.speed.streams import BlockSamples
+from bakeoff.speed.telemetry import Telemetry
+from bakeoff.steps import time as time_step
+from bakeoff.steps.context import Context, Silent
 from bakeoff.store import RunFolder
 from tests import tiny
 from tests.cli.runner import bakeoff, rows
@@ -99,3 +105,44 @@ def test_what_is_no_share_or_duration_is_refused_in_one_line(tiny_model, tmp_pat
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def a_run(*trials, reference):
+    model = Model(
+        path="m", sha256="", size_bytes=1, format="onnx", task="detect", class_names=("x",), stride=32, imgsz=64
+    )
+    return RunRecord(created="", settings=Settings(model="m"), bakeoff="", versions={}, host=host.describe(),
+                     model=model, reference=reference, trials=trials)  # fmt: skip
+
+
+def one_block(ms):
+    ns = np.full((1, schedule.BLOCK), ms * 1_000_000)
+    return BlockSamples(pre_ns=ns, run_ns=ns, post_ns=ns, span_ns=ns.sum(1), rest_ns=0)
+
+
+def test_windows_of_telemetry_are_written_though_all_blocks_were_saved_before(tmp_path):
+    """Rounds of ten seconds are saved one by one, so nothing is new when a generation ends."""
+    with RunFolder.create(tmp_path / "run") as folder, Telemetry.open("cpu") as telemetry:
+        record = time_step._Record(folder, telemetry)
+        telemetry.start()
+        record.add("a/fp32/dyn", Workload(streams=1, batch=1), 0, 0, one_block(5))
+        record._saved_at -= 60
+        record.save(every_s=10)
+        telemetry.stop()
+        record.save()
+        assert folder.timings()["a/fp32/dyn", "1x1"].window.tolist() == [0]
+        assert len(folder.telemetry()["start_ns"]) >= 1
+
+
+def test_a_round_that_was_interrupted_is_never_numbered_again(tmp_path):
+    """Its early Candidates have a block of that number; another one would pair with blocks of another day."""
+    ref, other = (Candidate(backend=name, precision="fp32", shape="dyn") for name in ("ref", "other"))
+    with RunFolder.create(tmp_path / "run") as folder, Telemetry.open("cpu") as telemetry:
+        context = Context(folder, a_run(Trial(candidate=ref), Trial(candidate=other), reference=ref.key), Silent())
+        record = time_step._Record(folder, telemetry)
+        for number in range(3):
+            record.add(ref.key, Workload(streams=1, batch=1), 0, number, one_block(5))
+        for number in range(2):
+            record.add(other.key, Workload(streams=1, batch=1), 0, number, one_block(5))
+        group = time_step._Group(context, record, 0, [ref.key, other.key], 60)
+        assert group._first_free_round() == 3

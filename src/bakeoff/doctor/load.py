@@ -43,7 +43,7 @@ def judged_load(share: float | None, unknown: str | None, who: list[tuple[str, i
         yield Finding(level="note", topic="load", what=f"can't be told: {unknown or 'no reading'}")
     elif share > BUSY_SHARE:
         what = f"others use {share:.0%} of the usable cores right now" + (f": {named}" if named else "")
-        pids = " ".join(str(pid) for _, pid, _ in who)
+        pids = " ".join(str(pid) for _, pid, _ in who if _is_ours(pid))
         cure = f"wait until they are done, or hold them for the time being: kill -STOP {pids} (undo: kill -CONT {pids})"
         yield Finding(level="warning", topic="load", what=what, cure=cure if pids else "wait until they are done")
     else:
@@ -58,9 +58,18 @@ def judged_steal(share: float | None) -> Iterator[Finding]:
         yield Finding(level="warning", topic="steal", what=what, cure=cure)
 
 
+def _is_ours(pid: int) -> bool:
+    """Whether a process is this user's, so that it can be held."""
+    try:
+        return psutil.Process(pid).uids().real == os.getuid()
+    except psutil.Error:
+        return False
+
+
 def processes() -> dict[tuple[int, float], tuple[str, float]]:
-    """Return (pid, start time) -> (name, CPU seconds) of all processes but our own."""
-    own = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    """Return (pid, start time) -> (name, CPU seconds) of all processes but our own and those that we run in."""
+    me = psutil.Process()
+    own = {me.pid, *(child.pid for child in me.children(recursive=True)), *(above.pid for above in me.parents())}
     found = {}
     for process in psutil.process_iter(["pid", "name", "cpu_times", "create_time"]):
         times = process.info["cpu_times"]

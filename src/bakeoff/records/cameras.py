@@ -15,7 +15,7 @@ class CameraLevel(Record, frozen=True, kw_only=True):
     frames: int  # that were scheduled: done and dropped
     late: int  # done, but later than the SLO
     dropped: int  # replaced by the same camera's next frame before any stream took them
-    percentile_ms: float | None  # latency at the percentile asked for; None: that frame was dropped
+    percentile_ms: float | None  # at the percentile asked for; None: that frame was dropped, or `holds` is None
     median_ms: float | None  # likewise
     service_ms: float  # median from a stream taking a frame to its Detections
     wake_up_ms: float | None  # p99 of how late idle streams woke up; None: none was ever idle

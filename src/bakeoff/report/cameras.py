@@ -74,7 +74,7 @@ def _cells(one: Cameras) -> list[str]:
 
 
 def _figures(one: Cameras, level: CameraLevel | None) -> list[str]:
-    if level is None:
+    if level is None or level.holds is None:  # too few frames for the percentile
         return ["", "", ""]
     shown = "dropped" if level.percentile_ms is None else number(level.percentile_ms, ".1f")
     return [shown, _share(level.late, level.frames), _share(level.dropped, level.frames)]
@@ -88,10 +88,10 @@ def _note(one: Cameras) -> str:
     """Return what the number alone would hide; empty where that is nothing."""
     if one.cameras is None:
         seen = "" if one.near is None else f" (what was measured points at about {one.near})"
-        return f"the time was too short to tell{seen}; give more with --camera-seconds"
+        return f"the time was too short to tell{seen}; a new Run with more --camera-seconds tells"
     if one.cameras == 0:
         return _none(one, one.level(1))
-    return "" if one.settled else "one camera more was not measured in full; --camera-seconds gives more time"
+    return "" if one.settled else "one camera more was not measured in full; a new Run with more --camera-seconds does"
 
 
 def _none(one: Cameras, alone: CameraLevel | None) -> str:
@@ -134,7 +134,7 @@ def chart(view: View) -> Figure | None:
     top = 1.25 * max([first.slo_ms, *(min(value, 4 * first.slo_ms) for value in known)])
     for i, (line, one) in enumerate(counted):
         colour = colours[i % len(colours)]
-        levels = [level for level in one.levels if level.streams == one.streams]
+        levels = [level for level in one.levels if level.streams == one.streams and level.holds is not None]
         seen = [(level.cameras, _height(level, top)) for level in levels]
         label = f"{line.key}: {answer(one)}, {_plural(one.streams or 0, 'stream')}"
         axis.plot([n for n, _ in seen], [ms for _, ms in seen], "-", color=colour, lw=1, label=label)

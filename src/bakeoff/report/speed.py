@@ -23,7 +23,7 @@ def sections(view: View) -> Iterator[str]:
     if not timed:
         return
     yield "## How sure the times are"
-    yield " ".join((_ended(view), _how_to_read(timed)))
+    yield " ".join((_ended(view), _how_to_read(view, timed)))
     yield _latency_table(timed)
     yield from _throughput(view, timed)
     yield from _machine(view, timed)
@@ -54,7 +54,7 @@ def _ended(view: View) -> str:
     return " ".join(words)
 
 
-def _how_to_read(timed: list[Line]) -> str:
+def _how_to_read(view: View, timed: list[Line]) -> str:
     text = (
         "Figures are for 1x1, milliseconds, with 95% intervals by a bootstrap over rounds; they are about this Run's "
         "conditions, and the speedups above, paired round by round, are what to compare by. *Jitter* is the mean "
@@ -63,7 +63,9 @@ def _how_to_read(timed: list[Line]) -> str:
     )
     missing = max((line.latencies["1x1"].missing_for_p99 for line in timed if "1x1" in line.latencies), default=0)
     if missing:
-        text += f" A p99 needs 400 samples: {missing} more than there are (`--frames 400`)."
+        settings, late = view.run.settings, view.run.timing.get("ended", {}).get("1x1") == "time budget"
+        cure = "a Run without `--quick`" if settings.quick else "a longer `--time-budget`" if late else "`--frames 400`"
+        text += f" A p99 needs 400 samples: {missing} more than there are ({cure})."
     return text
 
 

@@ -23,7 +23,7 @@ from bakeoff.data.images import Frame
 from bakeoff.speed.quiet import wait_until_quiet
 from bakeoff.speed.streams import FrameSource, Predictor
 
-HELD_BYTES = 256 << 20  # of frames in memory: far beyond any cache, and little beside a Session
+HELD_BYTES = 64 << 20  # of frames in memory: beyond most caches, and little beside a Session
 FIRST_PREDICTIONS = 3  # of each server's own thread, once: runtimes keep state by thread
 LEAD_NS = 5_000_000  # between the start of the servers and time zero
 DROPPED = np.inf  # latency of a frame that nobody took: a violation of every SLO, never left out

@@ -78,7 +78,7 @@ def level(streams: int, samples: LevelSamples, slo_ms: float, percentile: float)
     tallies = samples.tallies(slo_ms)
     frames, violations = latency.size, sum(one.violations for one in tallies)
     slept = samples.wait_ns[samples.slept]
-    verdict = capacity.holds(frames, violations, percentile)
+    known = capacity.told(tallies, percentile)
     return CameraLevel(
         streams=streams,
         cameras=samples.phase_ns.shape[1],
@@ -87,11 +87,11 @@ def level(streams: int, samples: LevelSamples, slo_ms: float, percentile: float)
         frames=frames,
         late=violations - int((~done).sum()),
         dropped=int((~done).sum()),
-        percentile_ms=percentile_ms(latency, percentile),
+        percentile_ms=percentile_ms(latency, percentile) if known else None,
         median_ms=percentile_ms(latency, 50),
         service_ms=float(np.median(latency[done] - samples.wait_ns.ravel()[done])) * MS,
         wake_up_ms=float(np.percentile(slept, 99)) * MS if slept.size else None,
-        holds=verdict if capacity.told(tallies, percentile) else None,
+        holds=capacity.holds(frames, violations, percentile) if known else None,
     )
 
 

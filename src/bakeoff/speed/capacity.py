@@ -20,6 +20,7 @@ GENERATIONS = 3  # of processes, at most; every level near the answer is measure
 HOPELESS = 3  # repetitions of which none holds by itself: the level is none that might hold
 BEYOND = 4  # frames beyond the percentile, as `judge.enough_samples` has it: a p99 needs 400
 REPETITION_S, QUICK_REPETITION_S, LONGEST_S = 2.0, 1.0, 10.0
+SLOS, INTERVALS = 50, 20  # that a repetition lasts at least: an overload of 1 in 50 takes so long to break the SLO
 LIMIT = 1024  # cameras; more is a matter for another kind of test
 REACH = 4  # levels to either side of the answer, ever farther, that are measured for the interval's sake
 DOUBT = 2  # times as many repetitions of the levels next to the answer, where they might as well be otherwise
@@ -53,11 +54,21 @@ def frames_needed(percentile: float) -> int:
     return math.ceil(BEYOND / (min(percentile, 100 - percentile) / 100) - 1e-6)
 
 
-def frames_per_camera(cameras: int, fps: float, percentile: float, *, quick: bool) -> int:
+def shortest_s(fps: float, slo_ms: float, *, quick: bool) -> float:
+    """Return how long a repetition lasts at least.
+
+    It begins with an empty queue. Frames that come u times as fast as they are served wait (u - 1) t after t seconds,
+    so a short repetition would take an overload for a level that holds.
+    """
+    if quick:
+        return max(QUICK_REPETITION_S, SLOS / 2 * slo_ms / 1000, INTERVALS / 2 / fps)
+    return max(REPETITION_S, SLOS * slo_ms / 1000, INTERVALS / fps)
+
+
+def frames_per_camera(cameras: int, fps: float, slo_ms: float, percentile: float, *, quick: bool) -> int:
     """Return the frames of each camera in one repetition: enough of them in all repetitions, within reason."""
-    shortest = QUICK_REPETITION_S if quick else REPETITION_S
-    wanted_s = frames_needed(percentile) / (REPETITIONS * cameras * fps)
-    return max(1, math.ceil(min(LONGEST_S, max(shortest, wanted_s)) * fps - 1e-6))
+    wanted_s = min(LONGEST_S, frames_needed(percentile) / (REPETITIONS * cameras * fps))
+    return max(1, math.ceil(max(shortest_s(fps, slo_ms, quick=quick), wanted_s) * fps - 1e-6))
 
 
 def repetitions_needed(frames: int, percentile: float) -> int:

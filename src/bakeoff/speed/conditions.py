@@ -14,7 +14,7 @@ from bakeoff.records import Workload
 from bakeoff.speed.samples import Timings, WorkloadSamples
 
 Windows = Mapping[str, npt.NDArray[Any]]  # by quantity, each (W,): docs/telemetry.md
-ENERGIES = ("gpu_energy_j", "board_energy_j", "cpu_energy_j")  # the first that is known: the GPU works, or the board
+ENERGIES = ("gpu_energy_j", "cpu_energy_j")  # the first that is known
 SHOWN = ("cpu_mhz", "cpu_temperature_c", "gpu_sm_mhz", "gpu_temperature_c", "gpu_power_w", "board_power_w")
 
 
@@ -25,13 +25,9 @@ class Conditions:
     blocks: int  # of which telemetry tells something
     busy: int
     throttled: int
+    flagged: int  # busy or throttled, or both; none is left out
     means: Mapping[str, float]  # of the quantities in `SHOWN`
     energy_j_per_frame: float | None
-
-    @property
-    def flagged(self) -> int:
-        """Blocks that were timed while others were at work, or the hardware held back. None is left out."""
-        return max(self.busy, self.throttled)
 
 
 def conditions(timings: Timings, windows: Windows) -> dict[tuple[str, str], Conditions]:
@@ -53,6 +49,7 @@ def conditions(timings: Timings, windows: Windows) -> dict[tuple[str, str], Cond
                 blocks=len(lies_in),
                 busy=int(windows["busy"][lies_in].sum()),
                 throttled=int(windows["throttled"][lies_in].sum()),
+                flagged=int((windows["busy"] | windows["throttled"])[lies_in].sum()),
                 means=_means(windows, lies_in),
                 energy_j_per_frame=_energy(samples, Workload.parse(who[1]), windows, alone),
             )
@@ -69,14 +66,17 @@ def _energy(
 ) -> float | None:
     """Return the energy of one frame: that of windows with blocks of this alone, over all predictions made in them.
 
-    Counted is what the machine took from block to block, the uncounted prediction and the threads' rest included.
+    Counted is what the machine took from block to block, the uncounted prediction and the threads' rest included. With
+    more streams than one it can't be told: the first ones that are done go on, uncounted, until the last is.
     """
+    if workload.streams > 1:
+        return None
     for name in ENERGIES:
         joules = windows[name][alone] if name in windows else np.empty(0)
         known = alone[np.isfinite(joules)] if len(joules) else alone[:0]
         if len(known):
             blocks = int(np.isin(samples.window, known).sum())
-            predictions: int = blocks * (samples.latency_ns.shape[2] + 1) * workload.streams
+            predictions: int = blocks * (samples.latency_ns.shape[2] + 1)
             joules_in_all = float(windows[name][known].sum())
             return joules_in_all / (predictions * workload.batch)
     return None

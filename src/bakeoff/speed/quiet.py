@@ -21,9 +21,11 @@ def wait_until_quiet(limit_ns: int = LIMIT_NS) -> int:
     """Sleep until no other thread of this process runs, or the limit is over; where the system can't tell, don't.
 
     Returns:
-        How long that took, in nanoseconds.
+        How long that took, in nanoseconds; -1: the system doesn't tell.
     """
     start = time.perf_counter_ns()
+    if not os.path.isdir(TASKS):
+        return -1
     while (waited := time.perf_counter_ns() - start) < limit_ns and _others_run():
         time.sleep(PAUSE_S)
     return waited

@@ -14,6 +14,7 @@ QUICK_ROUNDS = 6
 GENERATIONS = 3  # memory layout differs from load to load; contract 3
 CHECK_EVERY = 5  # rounds of one Workload between two looks at the intervals
 FURTHER_ROUNDS = 20  # at least, of a generation after the first ones
+ENDS = ("precision", "frames", "time budget")  # why no more rounds followed, the surest first
 MEMORY_SHARE = 0.7  # of what is available, for the processes of one group
 UNKNOWN_BYTES = 1 << 30
 

@@ -29,7 +29,7 @@ TENTH = 0.1  # of the time, at either end: what drift compares
 LEAST_RISE = 1.05  # a smaller lasting rise of latency is no sign of throttling: machines drift by a few percent
 CERTAIN = 0.01  # share of shuffled series that may show as clear a step
 SHUFFLES = 999
-CHUNKS = 12  # pieces that are shuffled whole: neighbours resemble each other
+CHUNKS = 12  # pieces of what the step does not explain that are shuffled whole: neighbours resemble each other
 
 Floats = npt.NDArray[np.float64]
 
@@ -173,8 +173,9 @@ def step(series: Sequence[float], seed: int) -> tuple[int, float] | None:
     """Return where a series rises for good, and by which factor; `None` where no such step can be told from noise.
 
     The split with the largest difference of mean logs, scaled by the root of both parts' sizes (CUSUM). It must be a
-    rise of 5% or more, and clearer than in 99% of series with the same pieces in a random order: pieces, since
-    neighbours resemble each other.
+    rise of 5% or more, and clearer than in 99% of series made of what remains without it, in pieces of a random order:
+    block permutation of residuals (Kirch, Journal of Statistical Planning and Inference 137, 2007). The pieces of the
+    series itself would not do: those with the step within the first of them show it again whenever that comes first.
     """
     logs = np.log(np.asarray(series, np.float64))
     if len(logs) < 2 * CHUNKS:
@@ -184,7 +185,8 @@ def step(series: Sequence[float], seed: int) -> tuple[int, float] | None:
     if rise < LEAST_RISE:
         return None
     rng = np.random.default_rng(seed)
-    pieces = np.array_split(logs, CHUNKS)
+    level = np.where(np.arange(len(logs)) < at, logs[:at].mean(), logs[at:].mean())
+    pieces = np.array_split((logs - level) * math.sqrt(len(logs) / (len(logs) - 2)), CHUNKS)
     clearer = 1
     for _ in range(SHUFFLES):
         order = rng.permutation(CHUNKS)
@@ -235,6 +237,8 @@ def _means(telemetry: Mapping[str, npt.NDArray[Any]], seen: npt.NDArray[np.int64
     """Return what telemetry's windows tell: means, sums of what is counted, and the power of energy counters."""
     found: dict[str, float] = {}
     for name, array in telemetry.items():
+        if name.endswith("_mask"):  # of reasons: they don't add up
+            continue
         if array.dtype != np.float64 or not len(seen) or not np.isfinite(array[seen]).any():
             continue
         known = seen[np.isfinite(array[seen])]

@@ -11,13 +11,17 @@ from bakeoff.stats import Ratio
 
 SINGLE = "1x1"
 BATCHES = (1, 2, 4)
+MOST = 64  # frames at once: as many streams as a Workload takes, and a block's frames stay within memory
 
 
 def grid(cores: int) -> tuple[Workload, ...]:
-    """Return the Workloads swept by default: 1, 2, 4, … streams up to the cores (2 at least), batches of 1, 2 and 4."""
-    most = max(2, cores)
+    """Return the Workloads swept by default: 1, 2, 4, … streams up to the cores (2 at least), batches of 1, 2 and 4.
+
+    No more than 64 frames at once.
+    """
+    most = min(MOST, max(2, cores))
     streams = [1 << i for i in range(most.bit_length()) if 1 << i <= most]
-    return tuple(Workload(streams=s, batch=b) for s in streams for b in BATCHES)
+    return tuple(Workload(streams=s, batch=b) for s in streams for b in BATCHES if s * b <= MOST)
 
 
 def points(plain: str, timings: Timings) -> tuple[SweepPoint, ...]:

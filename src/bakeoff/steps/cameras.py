@@ -22,7 +22,8 @@ from bakeoff.worker import protocol as p
 SAVE_EVERY_S = 10.0
 PREPARE_S = 4.0  # of progress: starting, loading and warming up a child
 SHARES = (0.55, 1.0, 1.0)  # of a Candidate's seconds that may be spent by the end of each generation
-SECONDS, QUICK_SECONDS = 60.0, 20.0  # of arrivals for each number of streams, by default
+REPETITIONS = 30  # whose time of arrivals each number of streams gets by default
+QUICK_REPETITIONS = 20
 MOST_FPS = 10_000
 START_SHARE = 0.75  # of the closed loop's frames/s: where the search begins; queueing costs the rest
 
@@ -60,7 +61,8 @@ class _Group:
         self._context, self._keys = context, list(keys)
         self._fps, self._slo_ms, self._percentile = settings.cameras_fps, settings.slo_ms, settings.slo_percentile
         self._streams = streams_of(settings.workloads)
-        limit = (QUICK_SECONDS if settings.quick else SECONDS) * len(self._streams)
+        shortest_s = capacity.shortest_s(self._fps, self._slo_ms, quick=settings.quick)
+        limit = (QUICK_REPETITIONS if settings.quick else REPETITIONS) * shortest_s * len(self._streams)
         self._limit_s = settings.camera_seconds or limit
         known = cameras.read(context.folder.samples(cameras.PREFIX))
         self._levels = {key: known.get(key, {}) for key in keys}
@@ -142,7 +144,7 @@ class _Group:
             frames=self._frames(n),
             seed=(settings.seed, len(tallies)),  # the same phases for every Candidate, others in each repetition
         )
-        answer = members.ask(key, request, p.ServedCameras)
+        answer = members.ask(key, request, p.ServedCameras, lasts_s=self._seconds(n))
         context.observer.advance(max(1, round(self._seconds(n))))
         if answer is None:
             return
@@ -183,7 +185,8 @@ class _Group:
         return starts
 
     def _frames(self, n: int) -> int:
-        return capacity.frames_per_camera(n, self._fps, self._percentile, quick=self._context.settings.quick)
+        quick = self._context.settings.quick
+        return capacity.frames_per_camera(n, self._fps, self._slo_ms, self._percentile, quick=quick)
 
     def _seconds(self, n: int) -> float:
         """Return how long one repetition of a level lasts."""

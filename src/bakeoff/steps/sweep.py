@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from bakeoff import host, judge
+from bakeoff import host, judge, plan
 from bakeoff.records import Candidate, RunRecord, Sweep, Trial, Workload
 from bakeoff.speed import schedule, sweep
 from bakeoff.speed.samples import Block, WorkloadSamples
@@ -70,20 +70,24 @@ def workloads(run: RunRecord) -> list[Workload]:
 def families(run: RunRecord) -> Iterator[Family]:
     """Yield what is to be swept: each Candidate that is ok, with its settings, those not requested too.
 
-    Without a sweep asked for, those are left out that have no settings, or whose accuracy is rejected.
+    The reference's only where it was selected itself. Without a sweep asked for, those are left out that have no
+    settings, or whose accuracy is rejected.
     """
+    settings = run.settings
+    selected = plan.asked_for(run.trials, run.reference, settings.only, settings.skip)
+    chosen = {trial.candidate.plain.key for trial in selected}
     ok = {trial.candidate.key: trial for trial in run.trials if trial.status == "ok" and trial.artifact is not None}
     known = {trial.candidate.key for trial in run.trials}
     for key in dict.fromkeys(trial.candidate.plain.key for trial in ok.values()):
-        if key in known and key not in ok:
-            continue  # nothing to pair its settings with
+        if key not in chosen or (key in known and key not in ok):
+            continue  # not asked for, or nothing to pair its settings with
         one = ok.get(key) or next(t for t in ok.values() if t.candidate.plain.key == key)
         plain = ok.get(key) or _fresh(one, one.candidate.plain)
         own = [trial for trial in ok.values() if trial.candidate.tuning and trial.candidate.plain.key == key]
         offered = [c for c in run.offered if c.tuning and c.plain.key == key and c.key not in known]
         tuned = (*own, *(_fresh(plain, candidate) for candidate in offered))
-        rejected = judge.by_accuracy(plain, run.reference, run.settings.requirements).verdict == "rejected"
-        if run.settings.sweep or (tuned and not rejected):
+        rejected = judge.by_accuracy(plain, run.reference, settings.requirements).verdict == "rejected"
+        if settings.sweep or (tuned and not rejected):
             yield Family(plain=plain, tuned=tuned)
 
 

@@ -38,10 +38,14 @@ class Team:
         """Whether a Candidate is here and its shape takes the Workload's batch."""
         return key in self._workers and self._context.run.trial(key).candidate.takes(workload.batch)
 
-    def ask(self, key: str, request: p.Request, answer: type[Answer]) -> Answer | None:
-        """Ask one child; where it fails, its Trial gets the Failure and the answer is `None`."""
+    def ask(self, key: str, request: p.Request, answer: type[Answer], *, lasts_s: float = 0.0) -> Answer | None:
+        """Ask one child; where it fails, its Trial gets the Failure and the answer is `None`.
+
+        `lasts_s` is what the request takes by its own nature, beside the time that a step may take.
+        """
+        worker = self._workers[key]
         try:
-            return self._workers[key].ask(request, answer)
+            return worker.ask(request, answer, timeout_s=worker.timeout_s + lasts_s)
         except ChildError as error:
             self._leave(key, error)
             return None

@@ -43,7 +43,9 @@ def time_all(context: Context) -> None:
     with Telemetry.open(settings.device) as telemetry:
         record = _Record(context.folder, telemetry)
         for number, keys in enumerate(groups):
-            ended |= _Group(context, record, number, keys, settings.time_budget_s / len(groups)).run()
+            group = _Group(context, record, number, keys, settings.time_budget_s / len(groups))
+            for workload, why in group.run().items():
+                ended[workload] = max(ended.get(workload, why), why, key=schedule.ENDS.index)
         told = {"sources": telemetry.sources, "unknown": telemetry.unknown, "cost_share": telemetry.cost.share}
     seconds = context.run.timing.get("seconds", 0) + time.monotonic() - started
     generations = max((int(samples.generation.max()) + 1 for samples in record.known.values()), default=0)
@@ -96,23 +98,26 @@ class _Record:
 
     def save(self, *, every_s: float = 0.0) -> None:
         """Write what is new, unless that was done less than `every_s` ago."""
-        if not self._new or time.monotonic() - self._saved_at < every_s:
+        if time.monotonic() - self._saved_at < every_s:
             return
-        for who, blocks in self._new.items():
-            samples = WorkloadSamples.gather(blocks)
-            known = self.known.get(who)
-            self.known[who] = samples if known is None else known.followed_by(samples)
-        self._new = {}
-        self._folder.put(
-            "timing",
-            {
-                f"timing/{key}:{workload}/{name}": array
-                for (key, workload), samples in self.known.items()
-                for name, array in samples.arrays().items()
-            },
-        )
+        if self._new:
+            for who, blocks in self._new.items():
+                samples = WorkloadSamples.gather(blocks)
+                known = self.known.get(who)
+                self.known[who] = samples if known is None else known.followed_by(samples)
+            self._new = {}
+            self._folder.put(
+                "timing",
+                {
+                    f"timing/{key}:{workload}/{name}": array
+                    for (key, workload), samples in self.known.items()
+                    for name, array in samples.arrays().items()
+                },
+            )
         if not every_s:  # asking for the windows ends the open one, so not while blocks go on
-            self._folder.put("telemetry", {f"telemetry/{name}": array for name, array in self._all_windows().items()})
+            windows = self._all_windows()
+            if len(windows["start_ns"]):
+                self._folder.put("telemetry", {f"telemetry/{name}": array for name, array in windows.items()})
         self._saved_at = time.monotonic()
 
     def _all_windows(self) -> dict[str, npt.NDArray[Any]]:
@@ -138,6 +143,7 @@ class _Group:
     def __init__(self, context: Context, record: _Record, number: int, keys: Sequence[str], budget_s: float) -> None:
         self._context = context
         self._record = record
+        self._number = number
         self._first = number * GROUP_ROUNDS
         self._keys = list(keys)
         self._budget_s = budget_s
@@ -145,7 +151,7 @@ class _Group:
     def run(self) -> dict[str, str]:
         """Time the rounds that are still missing; return why each Workload ended."""
         context, settings = self._context, self._context.settings
-        self._next_round = max((int(r) + 1 for w in settings.workloads for r in self._rounds(w)), default=self._first)
+        self._next_round = self._first_free_round()
         generation = self._next_generation()
         plan = schedule.Plan(
             base={
@@ -157,6 +163,7 @@ class _Group:
             target=None if settings.quick else settings.precision_target,
             budget_s=self._budget_s,
             half_width=self._half_width,
+            spent_s=context.run.timing.get("spent_s", {}).get(str(self._number), 0.0),
         )
         try:
             while self._is_whole(context.run.reference):
@@ -167,6 +174,8 @@ class _Group:
                 generation += 1
         finally:
             self._record.save()
+            spent = {**context.run.timing.get("spent_s", {}), str(self._number): plan.spent_s}
+            context.change(timing={**context.run.timing, "spent_s": spent})  # a Run that goes on has so much less
         return {str(workload): plan.ended(workload) for workload in plan.base}
 
     def _rounds(self, workload: Workload) -> set[int]:
@@ -177,6 +186,11 @@ class _Group:
             if self._takes(key, workload) and self._is_whole(key)
         ]
         return set.intersection(*found) if found else set()
+
+    def _first_free_round(self) -> int:
+        """Return the number after the last round that any Candidate was in, an interrupted one too."""
+        known = [self._medians(key, w).round for key in self._keys for w in self._context.settings.workloads]
+        return max((int(rounds.max()) + 1 for rounds in known if len(rounds)), default=self._first)
 
     def _next_generation(self) -> int:
         workloads = self._context.settings.workloads

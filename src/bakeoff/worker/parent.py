@@ -58,7 +58,7 @@ class Worker:
         """Start a child whose output goes to `log`; `timeout_s` bounds each answer (default 30 minutes)."""
         self.log = log
         self.peak_memory_bytes: int | None = None
-        self._timeout_s = timeout_s or DEFAULT_TIMEOUT_S
+        self.timeout_s = timeout_s or DEFAULT_TIMEOUT_S
         self._started = time.monotonic()
         log.parent.mkdir(parents=True, exist_ok=True)
         self._scratch = tempfile.mkdtemp(prefix="bakeoff-")  # the child's temporary files, gone with it
@@ -108,7 +108,7 @@ class Worker:
 
     def answer(self, answer: type[T], *, timeout_s: float | None = None) -> T:
         """Wait for the answer to the last request; see `ask`."""
-        limit = self._timeout_s if timeout_s is None else timeout_s
+        limit = self.timeout_s if timeout_s is None else timeout_s
         deadline = time.monotonic() + limit
 
         def ready() -> None:

@@ -29,7 +29,6 @@ BUSY_SHARE = 0.10
 STEAL_SHARE = 0.02
 # NVML's times held back are counters of nanoseconds; what is below a millisecond costs a window nothing.
 LEAST_THROTTLED_MS = 1.0
-FLAGS = ("owner_pure", "busy", "throttled")
 
 
 class Cost(NamedTuple):
