@@ -5,11 +5,11 @@
 
 A comparison is what a Run does with twelve Candidates, each in a process of its own: eight that are equal and four that
 are slowed by 5% (`--processes 16`: twelve and four). They hold one network of about 2 ms; rounds follow in three or
-more generations of fresh processes, planned by `bakeoff.speed.schedule.Plan` at the default precision and 250 frames. It gives 28 pairs of equal ones and
-32 of an equal and a slowed one, which share blocks: their outcomes are not independent, so the counts scatter more
-than those of as many separate tries would. The comparisons of a batch share their generations, one after the other in
-each. One thread: two on two cores would mostly measure what the hypervisor does to the second. With `load`, one process
-of one thread is busy half of the time, in bursts of random length.
+more generations of fresh processes, planned by `bakeoff.speed.schedule.Plan` at the default precision and 250 frames.
+It gives 28 pairs of equal ones and 32 of an equal and a slowed one, which share blocks: their outcomes are not
+independent, so the counts scatter more than those of as many separate tries would. The comparisons of a batch share
+their generations, one after the other in each. One thread: two on two cores would mostly measure what the hypervisor
+does to the second. With `load`, one process of one thread is busy half of the time, in bursts of random length.
 """
 
 from __future__ import annotations
