@@ -54,7 +54,8 @@ class Stops(Silent):
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    monkeypatch.setattr(capacity, "QUICK_REPETITION_S", 0.1)
+    for name, value in (("QUICK_REPETITION_S", 0.1), ("SLOS", 0), ("INTERVALS", 0)):
+        monkeypatch.setattr(capacity, name, value)
     monkeypatch.setattr(capacity, "LIMIT", 12)
 
 

@@ -140,6 +140,7 @@ def test_a_round_that_was_interrupted_is_never_numbered_again(tmp_path):
     with RunFolder.create(tmp_path / "run") as folder, Telemetry.open("cpu") as telemetry:
         context = Context(folder, a_run(Trial(candidate=ref), Trial(candidate=other), reference=ref.key), Silent())
         record = time_step._Record(folder, telemetry)
+        telemetry.start()
         for number in range(3):
             record.add(ref.key, Workload(streams=1, batch=1), 0, number, one_block(5))
         for number in range(2):
