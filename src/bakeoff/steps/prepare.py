@@ -133,7 +133,7 @@ def plan_trials(context: Context, inputs: Inputs) -> None:
         calibration=inputs.no_calibration,
         judged=settings.accuracy and settings.labels,
     )
-    if any(trial.candidate.quantised and trial.skip is None for trial in trials):
+    if any(trial.candidate.sees_images and trial.skip is None for trial in trials):
         check_calibration(context, inputs)
     context.change(
         backends=tuple(status for status, _ in probed),

@@ -1,4 +1,4 @@
-"""What a child does for each request but `Probe`: describe, export, convert, rank, load, detect, warm up, time."""
+"""What a child does for each request but `Probe`, from reading the model file to predicting for minutes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bakeoff import models, registry
 from bakeoff.accuracy import parity
-from bakeoff.backend import BaseSession, ConvertJob, Images, LoadJob, Ranker, Session, Step
+from bakeoff.backend import BaseSession, Checker, ConvertJob, Images, LoadJob, Ranker, Session, Step
 from bakeoff.data.calibration import tensors
 from bakeoff.data.frames import FrameCache
 from bakeoff.models.tasks.detection import DEPLOYED, SCORED, Detections, decode, timed
@@ -105,6 +105,7 @@ class Child:
             p.Export: self._export,
             p.Convert: self._convert,
             p.Rank: self._rank,
+            p.Check: self._check,
             p.Load: self._load,
             p.Detect: self._detect,
             p.Evaluate: self._evaluate,
@@ -128,18 +129,7 @@ class Child:
 
     def _convert(self, request: p.Convert) -> p.Converted:
         backend = registry.load(request.candidate.backend)
-        forms = _Forms(request.model, request.onnx)
-        calibration = request.calibration
-        folder = Path(request.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        job = ConvertJob(
-            candidate=request.candidate,
-            model=forms,
-            folder=folder,
-            batches=request.batches,
-            calibration=None if calibration is None else _Calibration(calibration, request.model.imgsz),
-            recipe=request.recipe,
-        )
+        job, forms = _convert_job(request)
         start = time.perf_counter()
         try:
             artifact = backend.convert(job)
@@ -165,6 +155,16 @@ class Child:
             return p.Ranked(recipe=cast(Ranker, backend).rank(job))
         except _NeedsOnnx as need:
             return p.Ranked(needs_batch=need.batch, needs_opset=need.opset)
+
+    def _check(self, request: p.Check) -> p.Checked:
+        backend = registry.load(request.candidate.backend)
+        if not hasattr(backend, "check"):
+            return p.Checked()
+        job, _ = _convert_job(request)
+        try:
+            return p.Checked(problems=tuple(cast(Checker, backend).check(job)))
+        except _NeedsOnnx as need:
+            return p.Checked(needs_batch=need.batch, needs_opset=need.opset)
 
     def _load(self, request: p.Load) -> p.Loaded:
         _check_files(request)
@@ -307,6 +307,21 @@ class Child:
         if self._cache is None:
             self._cache = FrameCache(Path(folder))
         return self._cache
+
+
+def _convert_job(request: p.Convert) -> tuple[ConvertJob, _Forms]:
+    forms, calibration = _Forms(request.model, request.onnx), request.calibration
+    folder = Path(request.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    job = ConvertJob(
+        candidate=request.candidate,
+        model=forms,
+        folder=folder,
+        batches=request.batches,
+        calibration=None if calibration is None else _Calibration(calibration, request.model.imgsz),
+        recipe=request.recipe,
+    )
+    return job, forms
 
 
 def _check_files(request: p.Load) -> None:

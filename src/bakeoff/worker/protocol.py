@@ -16,6 +16,7 @@ from bakeoff.records import (
     Model,
     OperatingPoint,
     Parity,
+    Problem,
     Recipe,
     SessionFacts,
     Workload,
@@ -87,6 +88,10 @@ class Rank(Message, frozen=True, kw_only=True):
     folder: str
     onnx: tuple[OnnxFile, ...]
     calibration: CalibrationSpec
+
+
+class Check(Convert, frozen=True, kw_only=True):
+    """What would go wrong in this conversion?"""
 
 
 class Load(Message, frozen=True, kw_only=True):
@@ -171,7 +176,7 @@ class Sustain(Message, frozen=True, kw_only=True):
 
 
 Request = (
-    Probe | Describe | Export | Convert | Rank | Load | Detect | Evaluate | Emulate | WarmUpFor | Block
+    Probe | Describe | Export | Convert | Rank | Check | Load | Detect | Evaluate | Emulate | WarmUpFor | Block
     | ServeCameras | Sustain
 )  # fmt: skip
 
@@ -199,6 +204,14 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
     """Answer to `Rank`: a Recipe, or the ONNX form that must be exported first."""
 
     recipe: Recipe | None = None
+    needs_batch: int | None = None
+    needs_opset: int | None = None
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to `Check`: problems, `None` where the Backend offers no check, or the ONNX form to be exported first."""
+
+    problems: tuple[Problem, ...] | None = None
     needs_batch: int | None = None
     needs_opset: int | None = None
 

@@ -73,7 +73,7 @@ def prepare(job: ConvertJob, precision: str, batch: int | None, opset: int) -> P
     if quantised:
         calibration = qdq.images_of(job)
         method = next((word for word in job.candidate.options if word in qdq.METHODS), qdq.METHODS[0])
-        ranges = qdq.calibrate(observed, calibration, QUANTISED, method)
+        ranges = joined(document, qdq.calibrate(observed, calibration, QUANTISED, method))
         made = qdq.quantise(document, ranges, nodes, activations="QInt8", bias=False, inputs_only=True)
         made = _with_half_scales(fp16.cast(made, everywhere), document)
         counts = Counter(node.op_type for node in made.graph.node)
@@ -151,6 +151,18 @@ def _shapes(document: Any) -> list[str]:
         if node.op_type in ("Shape", "Size") or (read and made.issuperset(read)):
             made.update(node.output)
             found.append(node.name)
+    return found
+
+
+def joined(document: Any, ranges: qdq.Ranges) -> qdq.Ranges:
+    """Give what a Concat joins the range of the whole, so that one scale does for both.
+
+    TensorRT then joins 8-bit tensors as they are. With a scale of its own each would be rounded twice.
+    """
+    found = dict(ranges)
+    for node in reversed(document.graph.node):  # a Concat may be joined by a later one
+        if node.op_type == "Concat" and node.output[0] in found:
+            found |= {name: found[node.output[0]] for name in node.input if name in found}
     return found
 
 
