@@ -10,7 +10,8 @@ Beside the recipes that bakeoff offers stand two that it does not: ONNX Runtime'
 convolutions write too, and a scale of its own for each tensor that a Concat joins. Both are scored with the rest of the
 graph in float32.
 
-Steps are kept in benchmarks/.bench/trt-precision: `--slice` does the next one and ends, else all are done.
+Steps are kept in benchmarks/.bench/trt-precision. `--slice S` begins none after S seconds and ends there, else all are
+done and the result is written.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from tests.backends.networks import Forms, Images, job
 WORK = common.SCRATCH / "trt-precision"
 FP32 = "fp32"
 OFFERED = {"fp32": "fp32/d1-2", "fp16": "fp16/d1-2", "int8": "int8/d1-2"}
-OFFERED |= {f"int8, {method}": f"int8/d1-2/{method}" for method in qdq.METHODS[1:]}
+METHODS = {f"int8, {method}": f"int8/d1-2/{method}" for method in qdq.METHODS[1:]}
 OTHERS = {"int8, outputs too": True, "int8, a scale for each joined tensor": False}  # whether outputs are quantised
 HELD = 64  # images on which boxes and scores are compared, anchor by anchor
 TARGETS = {"fp16": 0.002, "int8": 0.01}  # of mAP50-95, by the project's fifth issue
@@ -53,13 +54,18 @@ def dataset() -> Any:
     return yolo.read_dataset(common.SHARED / "deeppcb" / "data.yaml")
 
 
+def rows_of(options: argparse.Namespace) -> list[str]:
+    """Return the names of all graphs, the reference first."""
+    return [*OFFERED, *(METHODS if options.methods else ()), *OTHERS]
+
+
 def prepare(name: str, options: argparse.Namespace) -> None:
     """Write one graph and how it was made."""
     drawn = Images(calibration.draw(dataset().training, options.calibration, options.seed), common.IMGSZ)
     drawn.seed = options.seed
     start = time.perf_counter()
-    if name in OFFERED:
-        made = job(f"tensorrt/{OFFERED[name]}", Forms(common.shared_model(), WORK), WORK, calibration=drawn)
+    if name not in OTHERS:
+        made = job(f"tensorrt/{(OFFERED | METHODS)[name]}", Forms(common.shared_model(), WORK), WORK, calibration=drawn)
         prepared = precision.prepare(made, made.candidate.precision, None, OPSET)
         document, how = prepared.document, prepared.how
     else:
@@ -136,7 +142,7 @@ def judge(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     truth = GroundTruth.of(labels, geometries, found.class_names)
     rows: dict[str, dict[str, Any]] = {}
     reference = None
-    for name in (*OFFERED, *OTHERS):
+    for name in rows_of(options):
         with np.load(WORK / f"{name}.npz") as arrays:
             evaluation = evaluate(truth, DetectionTable.read(arrays, name), geometries)
         resampled = bootstrap.resample(truth, evaluation, bootstrap.image_weights(truth.images, options.seed))
@@ -159,7 +165,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=250, help="first N shared validation images [250]")
     parser.add_argument("--calibration", type=int, default=128, help="calibration images [128]")
     parser.add_argument("--seed", type=int, default=0, help="of the draws [0]")
-    parser.add_argument("--slice", action="store_true", help="do the next step and end")
+    parser.add_argument("--methods", action="store_true", help="the other calibration methods too")
+    parser.add_argument("--slice", type=float, metavar="S", help="begin no step after S seconds, and end")
     parser.add_argument("--results", type=Path, default=common.RESULTS, help="folder for the JSON file")
     options = parser.parse_args()
 
@@ -169,15 +176,18 @@ def main() -> None:
         WORK.mkdir(parents=True)
         (WORK / "settings.json").write_text(json.dumps(settings))
     steps: list[tuple[Path, Callable[[], None]]] = []
-    for name in (*OFFERED, *OTHERS):
+    for name in rows_of(options):
         steps.append((WORK / f"{name}.json", lambda name=name: prepare(name, options)))  # type: ignore[misc]
         steps.append((WORK / f"{name}-errors.json", lambda name=name: score(name, options)))  # type: ignore[misc]
+    start = time.perf_counter()
     for done, step in steps:
         if not done.exists():
+            if options.slice is not None and time.perf_counter() - start > options.slice:
+                return
             print(f"{done.stem} …", file=sys.stderr, flush=True)
             step()
-            if options.slice:
-                return
+    if options.slice is not None:
+        return
 
     rows = judge(options)
     common.table(

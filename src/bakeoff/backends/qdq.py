@@ -99,7 +99,8 @@ def _raised(document: Any, opset: int, path: Path) -> Any:
             f"{path.name} uses opset {found}; opset {opset} is needed, and onnx cannot raise it "
             f"({one_line(error, 120)}): export the model again with opset {opset}"
         ) from error
-    made.ir_version = max(made.ir_version, onnx.helper.find_min_ir_version_for(made.opset_import))
+    newest = onnx.helper.find_min_ir_version_for(made.opset_import, ignore_unknown=True)
+    made.ir_version = max(made.ir_version, newest)
     return made
 
 

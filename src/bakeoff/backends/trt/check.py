@@ -14,7 +14,7 @@ from bakeoff.backend import Calibration, ConvertJob, Images
 from bakeoff.backends import qdq
 from bakeoff.backends.trt import precision as precisions
 from bakeoff.errors import one_line
-from bakeoff.records import Problem
+from bakeoff.records import MIXED, Problem
 
 LOOKED_AT = 2  # calibration images: enough for a graph of the same form
 # what `OnnxParser.supports_operator` of TensorRT-RTX 1.7 says no to, among the operators of onnx 1.23
@@ -57,7 +57,7 @@ def check(
     source = onnx.load(str(job.model.onnx(batch, opset)))
     problems = inspect(source, max_opset=max_opset)
     problems += [] if trt is not None else _unknown_operators(source)
-    if precision in ("int8", precisions.MIXED) and job.calibration is None:
+    if precision in ("int8", MIXED) and job.calibration is None:
         what = "there are no calibration images; the Q/DQ graph was made with a made-up one"
         problems.append(_problem("", what, "give --data with a 'train' split, or --calibration DIR", fatal=False))
     try:
@@ -105,8 +105,9 @@ def parse(document: Any, trt: Any) -> list[Problem]:
             """Say nothing: the parser's errors tell it."""
 
     logger = Silent()
+    strongly = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)  # newer ones know nothing else
     try:
-        network = trt.Builder(logger).create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+        network = trt.Builder(logger).create_network(0 if strongly is None else 1 << int(strongly))
         parser = trt.OnnxParser(network, logger)
     except (TypeError, RuntimeError) as error:  # a factory of TensorRT that makes nothing, without a GPU for example
         what = f"TensorRT's parser does not start here ({one_line(error, 100)}); lists of operators were used instead"
