@@ -78,6 +78,16 @@ def test_what_overflows_on_calibration_images_stays_in_float32(tmp_path):
     assert np.abs(got - want).max() <= 0.01 * np.ptp(want)
 
 
+@pytest.mark.parametrize("scale", [1e5, 1e6])
+def test_int8_of_values_or_weights_that_fp16_cannot_hold_is_computed_in_float32_there(tmp_path, scale):
+    wild = Net(tmp_path, scale=scale)
+    prepared = wild.prepare("int8")
+    assert set(prepared.how["float32_islands"]["overflow"]) >= {*A, "b"}
+    want = run(onnx.load(str(wild.forms.onnx(1))), noise(1))
+    got = run(fp16.rounded(prepared.document), noise(1))
+    assert 0 < np.abs(got - want).max() < 0.05 * np.ptp(want)
+
+
 def test_without_images_only_weights_can_tell_and_it_says_that_none_were_seen(tmp_path):
     wild = Net(tmp_path, scale=1e6)
     prepared = wild.prepare("fp16", images=0)

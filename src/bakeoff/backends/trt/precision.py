@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ def prepare(job: ConvertJob, precision: str, batch: int | None, opset: int) -> P
         method = next((word for word in job.candidate.options if word in qdq.METHODS), qdq.METHODS[0])
         ranges = joined(document, qdq.calibrate(observed, calibration, QUANTISED, method))
         made = qdq.quantise(document, ranges, nodes, activations="QInt8", bias=False, inputs_only=True)
-        made = _with_half_scales(fp16.cast(made, everywhere), document)
+        made = _with_half_scales(fp16.cast(made, everywhere | _pairs_of(made, everywhere)), document)
         counts = Counter(node.op_type for node in made.graph.node)
         how |= {
             "quantiser": "onnxruntime.quantization",
@@ -154,6 +154,23 @@ def _shapes(document: Any) -> list[str]:
     return found
 
 
+def _pairs_of(document: Any, islands: Collection[str]) -> set[str]:
+    """Return the Q that read what an island writes, and the DQ that islands alone read."""
+    made = {name: node.name for node in document.graph.node for name in node.output}
+    readers: dict[str, list[str]] = {}
+    for node in document.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node.name)
+    found = set()
+    for node in document.graph.node:
+        before, after = made.get(node.input[0]) if node.input else None, readers.get(node.output[0], [])
+        if (node.op_type == "QuantizeLinear" and before in islands) or (
+            node.op_type == "DequantizeLinear" and after and all(name in islands for name in after)
+        ):
+            found.add(node.name)
+    return found
+
+
 def joined(document: Any, ranges: qdq.Ranges) -> qdq.Ranges:
     """Give what a Concat joins the range of the whole, so that one scale does for both.
 
@@ -170,7 +187,7 @@ def _with_half_scales(document: Any, source: Any) -> Any:
     """Quantise the weights anew with their scales as FP16 has them, rounded up.
 
     Scales below 2**-14 lose digits as FP16: with those that the weights were quantised with, a channel of small weights
-    would come out larger or smaller than it is.
+    would come out larger or smaller than it is. Those of an island are float32 and stay as they are.
     """
     import onnx
     from onnx import numpy_helper
@@ -183,6 +200,8 @@ def _with_half_scales(document: Any, source: Any) -> Any:
         if quantised is None or node.output[0] not in convolved:
             continue
         scale = constants[node.input[1]]
+        if scale.data_type == onnx.TensorProto.FLOAT:
+            continue
         values = numpy_helper.to_array(weights[quantised.name.removesuffix("_quantized")]).astype(np.float32)
         top = np.abs(values).reshape(len(values), -1).max(1) / 127
         half = top.astype(np.float16)
