@@ -78,7 +78,10 @@ def prepare(name: str, options: argparse.Namespace) -> None:
 def _other(name: str, drawn: Images) -> tuple[Any, dict[str, Any]]:
     """Quantise in a way that bakeoff does not offer."""
     source = qdq.read(Forms(common.shared_model(), WORK).onnx(None, OPSET))
-    ranges = qdq.calibrate(source, drawn, precision.QUANTISED)
+    kept = WORK / "ranges"  # the same for all of these
+    if not kept.exists():
+        kept.write_text(json.dumps(qdq.calibrate(source, drawn, precision.QUANTISED)))
+    ranges = json.loads(kept.read_text())
     nodes = qdq.chosen(source, precision.QUANTISED)
     made = qdq.quantise(source, ranges, nodes, activations="QInt8", bias=False, inputs_only=not OTHERS[name])
     return made, {"quantiser": "onnxruntime.quantization", "the rest": "float32"}

@@ -117,7 +117,7 @@ class Forms:
         self.model: Model = self._file.model
 
     def onnx(self, batch: int | None, opset: int = 17) -> Path:
-        path = self._folder / f"form-{batch}.onnx"
+        path = self._folder / f"form-{batch}-{opset}.onnx"
         if not path.exists():
             self._file.export_onnx(batch, opset, path)
         return path
