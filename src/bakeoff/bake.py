@@ -170,7 +170,7 @@ def checked(
         WorkerError: the check failed.
     """
     _check(settings)
-    with _proposed(settings, observer) as (context, inputs, _, proposed):
+    with _proposed(settings, observer, inspect=True) as (context, inputs, _, proposed):
         if key is None:
             layers = None
             candidates = [candidate for candidate in proposed if not candidate.on_request]
@@ -191,12 +191,12 @@ def checked(
 
 @contextlib.contextmanager
 def _proposed(
-    settings: Settings, observer: Observer | None
+    settings: Settings, observer: Observer | None, *, inspect: bool = False
 ) -> Iterator[tuple[Context, prepare.Inputs, list[BackendStatus], list[Candidate]]]:
     """Yield the context of a Run that is not kept, the calibration images found, and what the backends propose."""
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as scratch:
         folder = RunFolder.create(Path(scratch) / "run")
-        with folder, _reader(settings, folder) as reader:
+        with folder, _reader(settings, folder, inspect=inspect) as reader:
             context = _begin(settings, folder, reader, observer or Silent(), resume=False)
             inputs = prepare.Inputs(reader=reader)
             prepare.find_calibration(context, inputs)
@@ -265,7 +265,7 @@ def _check(settings: Settings) -> None:
     sustain.check(settings)
 
 
-def _reader(settings: Settings, folder: RunFolder) -> prepare.ModelReader:
+def _reader(settings: Settings, folder: RunFolder, *, inspect: bool = False) -> prepare.ModelReader:
     return prepare.ModelReader(
         Path(settings.model),
         imgsz=settings.imgsz,
@@ -274,6 +274,7 @@ def _reader(settings: Settings, folder: RunFolder) -> prepare.ModelReader:
         work=folder.work / "onnx",
         timeout_s=settings.step_timeout_s,
         threads=settings.threads or host.usable_cores(),
+        inspect=inspect,
     )
 
 

@@ -73,6 +73,23 @@ def test_fp16_refuses_calibration_images_that_are_validation_images_too(site, tm
     assert "calibration images are validation images too" in done.stderr
 
 
+def test_a_quantised_file_is_looked_at_though_it_is_not_converted(site, tmp_path, tiny_model):
+    onnx = pytest.importorskip("onnx")
+    document = onnx.load(str(tiny_model))
+    pair = [("QuantizeLinear", "images", "q"), ("DequantizeLinear", "q", "d")]
+    for kind, reads, writes in reversed(pair):
+        document.graph.node.insert(0, onnx.helper.make_node(kind, [reads, "scale"], [writes]))
+    document.graph.initializer.append(onnx.helper.make_tensor("scale", onnx.TensorProto.FLOAT, [], [0.01]))
+    onnx.save(document, str(tmp_path / "quantised.onnx"))
+    key = ("--to", "picky/fp32/dyn")
+    refused = bakeoff("convert", "quantised.onnx", *key, cwd=tmp_path, plugins=[site])
+    assert refused.returncode == 2
+    assert "quantised already" in refused.stderr
+    done = checked(site, tmp_path, "quantised.onnx", *key)
+    assert done.returncode == 0, done.stderr
+    assert [row[1] for row in cells(done)[1:]] == ["all"]
+
+
 def test_a_backend_without_a_check_says_so(site, tmp_path, tiny_model):
     done = checked(site, tmp_path, tiny_model, "--to", "onnxruntime/fp32/dyn")
     assert done.returncode == 2

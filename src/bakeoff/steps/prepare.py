@@ -50,9 +50,10 @@ class ModelReader:
         work: Path,
         threads: int,
         timeout_s: float | None,
+        inspect: bool = False,
     ) -> None:
         check_file(path)
-        self._ask = p.Describe(path=str(path), imgsz=imgsz, trust=trust)
+        self._ask = p.Describe(path=str(path), imgsz=imgsz, trust=trust, inspect=inspect)
         self._log, self._work, self._threads, self._timeout_s = log, work, threads, timeout_s
         self._worker: Worker | None = None
         self._files: dict[tuple[int | None, int], p.OnnxFile] = {}

@@ -118,7 +118,9 @@ class Child:
         return handlers[type(request)](request)
 
     def _describe(self, request: p.Describe) -> Model:
-        self._file = models.open_model(Path(request.path), imgsz=request.imgsz, trust=request.trust)
+        self._file = models.open_model(
+            Path(request.path), imgsz=request.imgsz, trust=request.trust, inspect=request.inspect
+        )
         return self._file.model
 
     def _export(self, request: p.Export) -> float:

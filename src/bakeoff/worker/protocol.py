@@ -41,6 +41,7 @@ class Describe(Message, frozen=True, kw_only=True):
     path: str
     imgsz: int | None
     trust: bool
+    inspect: bool = False  # it is to be looked at, not converted
 
 
 class Export(Message, frozen=True, kw_only=True):

@@ -226,7 +226,7 @@ def test_a_graph_that_cannot_be_made_is_fatal_with_its_reason(tmp_path, rtx):
     assert "needs a recipe" in what
 
 
-def test_fatal_problems_come_first_and_the_parser_repeats_none(tmp_path, rtx, monkeypatch):
+def test_of_a_quantised_file_fatal_problems_come_first_and_the_parser_repeats_none(tmp_path, rtx):
     class Bad:
         model = Forms(write_network(tmp_path / "n.onnx"), tmp_path).model
 
@@ -236,7 +236,9 @@ def test_fatal_problems_come_first_and_the_parser_repeats_none(tmp_path, rtx, mo
 
     made = job("tensorrt/fp32/d1-2", Bad(), tmp_path)
     problems = check.check(made, "fp32", 1, 17, max_opset=NEWEST, trt=rtx)
-    assert [(problem.node, problem.fatal) for problem in problems] == [("bias_dq", True), ("q", False), ("dq", False)]
+    found = [(problem.node, problem.fatal) for problem in problems]
+    assert found == [("bias_dq", True), ("", True), ("q", False), ("dq", False)]
+    assert "quantised already" in problems[1].what
 
 
 def test_a_parser_that_does_not_start_leaves_the_lists(tmp_path):

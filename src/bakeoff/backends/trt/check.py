@@ -57,6 +57,11 @@ def check(
     source = onnx.load(str(job.model.onnx(batch, opset)))
     problems = inspect(source, max_opset=max_opset)
     problems += [] if trt is not None else _unknown_operators(source)
+    pairs = sum(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in source.graph.node)
+    if pairs:
+        what = f"the model is quantised already ({pairs} Q/DQ nodes): it was looked at as it is"
+        problems.append(_problem("", what, "give the float model", fatal=True))
+        return _ordered(problems, source, trt)
     if precision in ("int8", MIXED) and job.calibration is None:
         what = "there are no calibration images; the Q/DQ graph was made with a made-up one"
         problems.append(_problem("", what, "give --data with a 'train' split, or --calibration DIR", fatal=False))
@@ -71,9 +76,14 @@ def check(
         said = {"overflow": "its values go beyond FP16's range", "weights": "FP16 can't hold its weights"}
         if reason in said:
             problems += [_problem(name, f"{said[reason]}: it stays in float32", FLOAT_LAYERS, False) for name in nodes]
+    return _ordered(problems, prepared.document, trt)
+
+
+def _ordered(problems: list[Problem], document: Any, trt: Any | None) -> list[Problem]:
+    """Return what was found and what the parser adds to it, fatal problems first."""
     if trt is not None:
         known = {problem.node for problem in problems if problem.fatal}
-        problems += [problem for problem in parse(prepared.document, trt) if problem.node not in known]
+        problems = problems + [problem for problem in parse(document, trt) if problem.node not in known]
     return sorted(problems, key=lambda problem: not problem.fatal)
 
 
