@@ -6,9 +6,9 @@ FP16 would, every Q/DQ pair as it stands. What a GPU adds is the order of its su
 and its difference to the exported FP32 graph with a paired bootstrap interval; the error of boxes and scores on the
 first images; size, Q/DQ nodes and islands; and, where TensorRT-RTX is installed, its engine for a batch of 1 to 2.
 
-Beside the recipes that bakeoff offers stand two that it does not: ONNX Runtime's own placement, which quantises what
-convolutions write too, and a scale of its own for each tensor that a Concat joins. Both are scored with the rest of the
-graph in float32.
+Beside the recipes that bakeoff offers, `--placements` scores two that it does not: ONNX Runtime's own, which quantises
+what convolutions write too, and a scale of its own for each tensor that a Concat joins. In both, the rest of the graph
+is float32.
 
 Steps are kept in benchmarks/.bench/trt-precision. `--slice S` begins none after S seconds and ends there, else all are
 done and the result is written.
@@ -56,7 +56,7 @@ def dataset() -> Any:
 
 def rows_of(options: argparse.Namespace) -> list[str]:
     """Return the names of all graphs, the reference first."""
-    return [*OFFERED, *(METHODS if options.methods else ()), *OTHERS]
+    return [*OFFERED, *(METHODS if options.methods else ()), *(OTHERS if options.placements else ())]
 
 
 def prepare(name: str, options: argparse.Namespace) -> None:
@@ -169,6 +169,7 @@ def main() -> None:
     parser.add_argument("--calibration", type=int, default=128, help="calibration images [128]")
     parser.add_argument("--seed", type=int, default=0, help="of the draws [0]")
     parser.add_argument("--methods", action="store_true", help="the other calibration methods too")
+    parser.add_argument("--placements", action="store_true", help="the two placements that bakeoff does not offer too")
     parser.add_argument("--slice", type=float, metavar="S", help="begin no step after S seconds, and end")
     parser.add_argument("--results", type=Path, default=common.RESULTS, help="folder for the JSON file")
     options = parser.parse_args()
