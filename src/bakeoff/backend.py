@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bakeoff.records import Artifact, Candidate, Host, Model, Recipe
+from bakeoff.records import Artifact, Candidate, Host, Model, Problem, Recipe
 
 Images = npt.NDArray[np.float32]  # (batch, 3, imgsz, imgsz), RGB, 0..1
 Outputs = Sequence[npt.NDArray[np.float32]]  # raw network outputs; the first is the head's
@@ -54,7 +54,7 @@ class ModelForms(Protocol):
 
 
 class Calibration(Protocol):
-    """Images for an INT8 conversion, drawn from outside the validation images."""
+    """Images that a conversion may look at, drawn from outside the validation images."""
 
     @property
     def preset(self) -> str:
@@ -81,7 +81,7 @@ class ConvertJob:
     model: ModelForms
     folder: Path  # empty; all that is written here deploys
     batches: tuple[int, ...]  # the batch sizes that the Workloads use
-    calibration: Calibration | None = None  # there for INT8 candidates
+    calibration: Calibration | None = None  # there for INT8 candidates; for FP16 ones where the Run has any
     recipe: Recipe | None = None  # there for mixed ones (`int8+fp32`): which layers stay in float
 
 
@@ -182,6 +182,14 @@ class Ranker(Protocol):
 
     def rank(self, job: ConvertJob) -> Recipe:
         """Return the ranking for the job's Model and calibration images, with no layer kept in float yet."""
+        ...
+
+
+class Checker(Protocol):
+    """A Backend that can say what would go wrong in a conversion before it is begun."""
+
+    def check(self, job: ConvertJob) -> Sequence[Problem]:
+        """Return what stands in the way of converting this job's Model for its Candidate; nothing where all is well."""
         ...
 
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from bakeoff import host, judge, plan, report
 from bakeoff.errors import BakeoffError, InputError, StoreError, WorkerError
-from bakeoff.records import MIXED, Artifact, Candidate, Model, Recipe, RunRecord, Settings, Trial, Verdict
-from bakeoff.steps import cameras, convert, draws, prepare, repair, sustain, sweep, time, verify
+from bakeoff.records import (
+    MIXED,
+    Artifact,
+    BackendStatus,
+    Candidate,
+    Model,
+    Recipe,
+    RunRecord,
+    Settings,
+    Trial,
+    Verdict,
+)
+from bakeoff.steps import cameras, check, convert, draws, prepare, repair, sustain, sweep, time, verify
 from bakeoff.steps.context import Context, Observer, Silent
 from bakeoff.steps.probe import probe_all
 from bakeoff.store import VERSION, RunFolder
@@ -128,30 +141,67 @@ def convert_one(
     _check(settings)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StoreError(f"{out} is not an empty folder; choose another --out")
+    with _proposed(settings, observer) as (context, inputs, statuses, candidates):
+        candidate = plan.named(candidates, key)
+        layers = _recipe(candidate, recipe, context.run.model)
+        if candidate.sees_images:
+            prepare.check_calibration(context, inputs)
+        (trial,) = plan.trials([candidate], statuses, (), calibration=inputs.no_calibration)
+        if trial.skip is not None:
+            raise InputError(f"{key} cannot be converted here: {trial.skip}")
+        try:
+            with context.worker(key) as worker:
+                made = convert.convert(worker, candidate, context, inputs, out, recipe=layers)
+        except ChildError as error:
+            failure = error.failure("convert", context.folder.path, context.reproduce("convert", key))
+            raise WorkerError(f"{key} failed to convert: {error.cause}", failure) from error
+    assert made.artifact is not None
+    (out / "artifact.json").write_bytes(msgspec.json.format(msgspec.json.encode(made.artifact), indent=1))
+    return made.artifact
+
+
+def checked(
+    settings: Settings, key: str | None = None, observer: Observer | None = None, recipe: Path | None = None
+) -> check.Checked:
+    """Return what would go wrong in converting the Model for one Candidate, or for all that are not on request.
+
+    Raises:
+        InputError: unknown Candidate, or no backend that offers a check.
+        WorkerError: the check failed.
+    """
+    _check(settings)
+    with _proposed(settings, observer, inspect=True) as (context, inputs, _, proposed):
+        if key is None:
+            layers = None
+            candidates = [candidate for candidate in proposed if not candidate.on_request]
+        else:
+            candidates = [plan.named(proposed, key)]
+            layers = _recipe(candidates[0], recipe, context.run.model)
+        if any(candidate.sees_images for candidate in candidates):
+            prepare.check_calibration(context, inputs)
+        try:
+            found = check.check_all(context, inputs, candidates, layers)
+        except ChildError as error:
+            failure = error.failure("convert", context.folder.path, "")
+            raise WorkerError(f"the check failed: {error.cause}", failure) from error
+        if not found:
+            raise InputError(f"{key or 'no backend here'}: no check of the graph is offered; see bakeoff backends")
+        return found
+
+
+@contextlib.contextmanager
+def _proposed(
+    settings: Settings, observer: Observer | None, *, inspect: bool = False
+) -> Iterator[tuple[Context, prepare.Inputs, list[BackendStatus], list[Candidate]]]:
+    """Yield the context of a Run that is not kept, the calibration images found, and what the backends propose."""
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as scratch:
         folder = RunFolder.create(Path(scratch) / "run")
-        with folder, _reader(settings, folder) as reader:
+        with folder, _reader(settings, folder, inspect=inspect) as reader:
             context = _begin(settings, folder, reader, observer or Silent(), resume=False)
             inputs = prepare.Inputs(reader=reader)
             prepare.find_calibration(context, inputs)
             probed = probe_all(context.run.host, folder.logs, context.run.model, context.threads)
-            candidates = [candidate for _, proposed in probed for candidate in proposed]
-            candidate = plan.named(candidates, key)
-            layers = _recipe(candidate, recipe, context.run.model)
-            if candidate.quantised and settings.data is not None:
-                prepare.check_calibration(context, inputs)
-            (trial,) = plan.trials([candidate], [s for s, _ in probed], (), calibration=inputs.no_calibration)
-            if trial.skip is not None:
-                raise InputError(f"{key} cannot be converted here: {trial.skip}")
-            try:
-                with context.worker(key) as worker:
-                    made = convert.convert(worker, candidate, context, inputs, out, recipe=layers)
-            except ChildError as error:
-                failure = error.failure("convert", folder.path, context.reproduce("convert", key))
-                raise WorkerError(f"{key} failed to convert: {error.cause}", failure) from error
-    assert made.artifact is not None
-    (out / "artifact.json").write_bytes(msgspec.json.format(msgspec.json.encode(made.artifact), indent=1))
-    return made.artifact
+            yield context, inputs, [one for one, _ in probed], [one for _, some in probed for one in some]
 
 
 def _recipe(candidate: Candidate, path: Path | None, model: Model) -> Recipe | None:
@@ -215,7 +265,7 @@ def _check(settings: Settings) -> None:
     sustain.check(settings)
 
 
-def _reader(settings: Settings, folder: RunFolder) -> prepare.ModelReader:
+def _reader(settings: Settings, folder: RunFolder, *, inspect: bool = False) -> prepare.ModelReader:
     return prepare.ModelReader(
         Path(settings.model),
         imgsz=settings.imgsz,
@@ -224,6 +274,7 @@ def _reader(settings: Settings, folder: RunFolder) -> prepare.ModelReader:
         work=folder.work / "onnx",
         timeout_s=settings.step_timeout_s,
         threads=settings.threads or host.usable_cores(),
+        inspect=inspect,
     )
 
 

@@ -204,7 +204,7 @@ def _check_candidate(
         model=forms,
         folder=folder,
         batches=BATCHES[:2],
-        calibration=_Calibration(images) if candidate.precision == "int8" else None,
+        calibration=_Calibration(images) if candidate.sees_images else None,
     )
     artifact = backend.convert(job)
     if outside := sorted(str(path) for path in _surroundings(folder) - before):

@@ -17,17 +17,19 @@ from bakeoff.records import Artifact, Candidate, Model, Recipe
 SIDE = 32
 
 
-def write_network(path: Path, *, uneven: bool = False) -> Path:
+def write_network(path: Path, *, uneven: bool = False, batch: int | str = 1, scale: float = 1.0) -> Path:
     """Write a detector: layers `a`, `b`, `c`, SiLU after `a` and `b`, a residual Add, decoding with a 1-channel `sum`.
 
     `uneven`: one channel of what `b` reads is 300 times larger, and its weights as much smaller, so that 8 bits lose
     the other channels; the output is the same but for the SiLU after `a`, which is left out.
+    `batch`: its size, or a name where it is free. `scale`: of the weights of `a`, and the inverse of those of `b`.
     """
     import onnx
     from onnx import helper, numpy_helper
 
     rng = np.random.default_rng(3)
     a, b, c = (rng.normal(0, 0.3, shape).astype(np.float32) for shape in ((8, 3, 3, 3), (8, 8, 3, 3), (6, 8, 1, 1)))
+    a, b = a * np.float32(scale), b / np.float32(scale)
     if uneven:
         a[0] *= 300
         b[:, 0] /= 300
@@ -65,8 +67,8 @@ def write_network(path: Path, *, uneven: bool = False) -> Path:
     graph = helper.make_graph(
         nodes,
         "network",
-        [helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info("output0", onnx.TensorProto.FLOAT, [1, 6, (SIDE // 2) ** 2])],
+        [helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, [batch, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("output0", onnx.TensorProto.FLOAT, [batch, 6, (SIDE // 2) ** 2])],
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     document = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -115,7 +117,7 @@ class Forms:
         self.model: Model = self._file.model
 
     def onnx(self, batch: int | None, opset: int = 17) -> Path:
-        path = self._folder / f"form-{batch}.onnx"
+        path = self._folder / f"form-{batch}-{opset}.onnx"
         if not path.exists():
             self._file.export_onnx(batch, opset, path)
         return path

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bakeoff.backend import Calibration, ConvertJob, Images
+from bakeoff.errors import one_line
 
 ACTIVATIONS = ("Sigmoid", "Mul")  # what SiLU is made of
 METHODS = ("minmax", "entropy", "percentile")
@@ -56,11 +57,15 @@ def float_layers_of(job: ConvertJob) -> tuple[str, ...]:
     return recipe.float_layers
 
 
-def read(path: Path) -> Any:
-    """Return an ONNX file as a `ModelProto` with its tensors' types; a node without a name gets its output's."""
+def read(path: Path, *, opset: int = 0) -> Any:
+    """Return an ONNX file as a `ModelProto` with its tensors' types; a node without a name gets its output's.
+
+    Raises:
+        RuntimeError: the file's opset is below `opset`, and onnx can't raise it.
+    """
     import onnx
 
-    document = onnx.shape_inference.infer_shapes(onnx.load(str(path)))
+    document = onnx.shape_inference.infer_shapes(_raised(onnx.load(str(path)), opset, path))
     graph = document.graph
     for node in [node for node in graph.node if node.op_type == "Constant" and node.attribute[0].name == "value"]:
         tensor = graph.initializer.add()
@@ -73,6 +78,30 @@ def read(path: Path) -> Any:
     for node in graph.node:
         node.name = node.name or node.output[0]
     return document
+
+
+def opset_of(document: Any) -> int:
+    """Return the version of ONNX's own operators that a document uses."""
+    return int(max((entry.version for entry in document.opset_import if entry.domain in ("", "ai.onnx")), default=1))
+
+
+def _raised(document: Any, opset: int, path: Path) -> Any:
+    """Return the document with operators of at least this version."""
+    import onnx
+
+    found = opset_of(document)
+    if found >= opset:
+        return document
+    try:
+        made = onnx.version_converter.convert_version(document, opset)
+    except Exception as error:
+        raise RuntimeError(
+            f"{path.name} uses opset {found}; opset {opset} is needed, and onnx cannot raise it "
+            f"({one_line(error, 120)}): export the model again with opset {opset}"
+        ) from error
+    newest = onnx.helper.find_min_ir_version_for(made.opset_import, ignore_unknown=True)
+    made.ir_version = max(made.ir_version, newest)
+    return made
 
 
 def layers(document: Any) -> dict[str, list[str]]:
@@ -151,7 +180,14 @@ def chosen(document: Any, ops: Sequence[str], float_layers: Sequence[str] = ()) 
 
 
 def quantise(
-    document: Any, ranges: Ranges, nodes: Sequence[str], *, reduce_range: bool = False, activations: str = "QUInt8"
+    document: Any,
+    ranges: Ranges,
+    nodes: Sequence[str],
+    *,
+    reduce_range: bool = False,
+    activations: str = "QUInt8",
+    bias: bool = True,
+    inputs_only: bool = False,
 ) -> Any:
     """Return a copy of the document with Q/DQ pairs around some of its nodes.
 
@@ -161,6 +197,9 @@ def quantise(
         nodes: their names.
         reduce_range: 7-bit weights, for CPUs that add products of 8 bits up in 16.
         activations: ONNX Runtime's name for their 8-bit type; `QInt8` is symmetric.
+        bias: whether biases are quantised too, to 32 bits. TensorRT's parser refuses that.
+        inputs_only: what the nodes read alone; what they write stays as it is, for an activation function to follow in
+            more than 8 bits.
     """
     import onnx
     from onnxruntime.quantization import QDQQuantizer, QuantType
@@ -172,6 +211,7 @@ def quantise(
     if not nodes:  # to the quantiser, none means all
         return copy
     add_infer_metadata(copy)  # otherwise it is written to a file and its types inferred once more
+    types = sorted({node.op_type for node in copy.graph.node if node.name in nodes})
     quantizer = QDQQuantizer(
         copy,
         per_channel=True,
@@ -183,8 +223,12 @@ def quantise(
         },
         nodes_to_quantize=list(nodes),
         nodes_to_exclude=[],
-        op_types_to_quantize=sorted({node.op_type for node in copy.graph.node if node.name in nodes}),
-        extra_options={"ActivationSymmetric": activations == "QInt8"},
+        op_types_to_quantize=types,
+        extra_options={
+            "ActivationSymmetric": activations == "QInt8",
+            "QuantizeBias": bias,
+            "OpTypesToExcludeOutputQuantization": types if inputs_only else [],
+        },
     )
     return quantizer.quantize_model()
 

@@ -1,18 +1,22 @@
-"""`bakeoff convert`: one Artifact."""
+"""`bakeoff convert`: one Artifact, or what would stand in its way."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bakeoff.cli import options
 
+if TYPE_CHECKING:
+    from bakeoff.steps.check import Checked
+
 
 @click.command("convert")
 @options.model
-@click.option("--to", "key", required=True, metavar="CANDIDATE", help="A key from `bakeoff plan MODEL`.")
+@click.option("--to", "key", metavar="CANDIDATE", help="A key from `bakeoff plan MODEL`.")
+@click.option("--check", "check_only", is_flag=True, help="Convert nothing: name what a runtime would not take.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the files.  [default: MODEL-CANDIDATE]")
 @click.option("--recipe", type=click.Path(path_type=Path), help="A Run's recipe.json, for an int8+fp32 Candidate.")
 @options.inputs
@@ -25,20 +29,63 @@ from bakeoff.cli import options
     metavar="SxB",
     help="A static Artifact gets a file for each batch size.",
 )
-def command(key: str, out: Path | None, recipe: Path | None, **values: Any) -> None:
-    """Convert MODEL for one Candidate."""
-    from bakeoff.bake import convert_one
+def command(key: str | None, check_only: bool, out: Path | None, recipe: Path | None, **values: Any) -> None:
+    """Convert MODEL for one Candidate.
+
+    With --check, only look at its graph: for one Candidate, or for all whose backend offers a check.
+    """
+    from bakeoff.bake import checked, convert_one
     from bakeoff.cli import terminal
     from bakeoff.errors import WorkerError
     from bakeoff.records import Failure
 
-    folder = out or Path(f"{Path(values['model']).stem}-{key.replace('/', '-')}")
+    if key is None and not check_only:
+        raise click.UsageError("Missing option '--to'; or give --check to look at the graph alone.")
+    settings = options.settings(values)
+    folder = out or Path(f"{Path(settings.model).stem}-{(key or '').replace('/', '-')}")
     try:
         with terminal.observer() as observer:
-            artifact = convert_one(options.settings(values), key, folder, observer, recipe)
+            if check_only or key is None:
+                found = checked(settings, key, observer, recipe)
+            else:
+                artifact = convert_one(settings, key, folder, observer, recipe)
     except WorkerError as error:
         if isinstance(error.failure, Failure) and error.failure.log_tail:
             click.echo(error.failure.log_tail, err=True)
         raise
+    if check_only:
+        _tell(found)
+        return
     for file in artifact.files:
         click.echo(f"{folder / file.path}  {file.size_bytes / 1e6:.2f} MB")
+
+
+def _tell(found: Checked) -> None:
+    """Print the problems, each once with the Candidates that have it.
+
+    Raises:
+        InputError: some are fatal.
+    """
+    from bakeoff.cli import terminal
+    from bakeoff.errors import InputError
+
+    keys: dict[Any, list[str]] = {}
+    for key, problems in found.items():
+        for problem in problems:
+            keys.setdefault(problem, []).append(key)
+    rows = [
+        ("fatal" if problem.fatal else "warning", problem.node, problem.what, problem.cure, " ".join(some))
+        for problem, some in keys.items()
+    ]
+    if rows:
+        terminal.table(("", "node", "what", "way out", "Candidates"), sorted(rows))
+    else:
+        click.echo(f"nothing stands in the way of {', '.join(found)}")
+    stopped = [key for key, problems in found.items() if any(problem.fatal for problem in problems)]
+    if stopped:
+        first = next(problem for problem in found[stopped[0]] if problem.fatal)
+        where = f"node {first.node}: " if first.node else ""
+        raise InputError(
+            f"{len(stopped)} of {len(found)} Candidates cannot be converted; "
+            f"{stopped[0]}: {where}{first.what}; {first.cure}"
+        )

@@ -24,13 +24,14 @@ class ModelFile(Protocol):
         ...
 
 
-def open_model(path: Path, *, imgsz: int | None = None, trust: bool = False) -> ModelFile:
+def open_model(path: Path, *, imgsz: int | None = None, trust: bool = False, inspect: bool = False) -> ModelFile:
     """Read a model file of any known kind.
 
     Args:
         path: an Ultralytics `.pt` or an `.onnx` file.
         imgsz: input side in pixels; default: the one in the file.
         trust: allow an Ultralytics checkpoint to run whatever code its pickle names.
+        inspect: take an ONNX file that is quantised or halved already too, which can be looked at, not converted.
 
     Raises:
         InputError: missing, empty, not a model, of another task, or a pickle that asks for unlisted classes.
@@ -41,7 +42,7 @@ def open_model(path: Path, *, imgsz: int | None = None, trust: bool = False) -> 
     if path.suffix.lower() == ".onnx":
         from bakeoff.models.onnx_file import OnnxFile
 
-        return OnnxFile(path, imgsz=imgsz)
+        return OnnxFile(path, imgsz=imgsz, inspect=inspect)
     if head.startswith((b"PK\x03\x04", b"\x80")) or path.suffix.lower() in (".pt", ".pth"):
         from bakeoff.models.ultralytics import UltralyticsFile
 

@@ -16,7 +16,7 @@ DEFAULT_STRIDE = 32
 class OnnxFile:
     """A detection network as ONNX; class names, stride and imgsz come from Ultralytics' metadata where it is there."""
 
-    def __init__(self, path: Path, *, imgsz: int | None = None) -> None:
+    def __init__(self, path: Path, *, imgsz: int | None = None, inspect: bool = False) -> None:
         try:
             import onnx
         except ImportError as error:
@@ -44,7 +44,8 @@ class OnnxFile:
         size = self._imgsz(path, imgsz, height, width, metadata)
         names = _names(path, metadata)
         channels = outputs[1] if len(outputs) == 3 else None
-        _check_float(path, self._document)
+        if not inspect:
+            _check_float(path, self._document)
         if batch not in (None, 1):
             raise InputError(
                 f"model {path} takes batches of {batch} only; accuracy is measured one image at a time: "

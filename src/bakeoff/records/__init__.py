@@ -33,6 +33,7 @@ from bakeoff.records.base import (
     Workload,
 )
 from bakeoff.records.cameras import CameraLevel, Cameras
+from bakeoff.records.check import Problem
 from bakeoff.records.doctor import Finding
 from bakeoff.records.run import (
     BackendStatus,
@@ -75,6 +76,7 @@ __all__ = [
     "Model",
     "OperatingPoint",
     "Parity",
+    "Problem",
     "Recipe",
     "Record",
     "ReliabilityBin",

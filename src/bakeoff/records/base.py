@@ -106,6 +106,11 @@ class Candidate(Record, frozen=True, kw_only=True):
         """Whether it needs calibration images."""
         return self.precision in ("int8", MIXED)
 
+    @property
+    def sees_images(self) -> bool:
+        """Whether its conversion gets calibration images where there are some: FP16 looks for values too large."""
+        return self.quantised or self.precision == "fp16"
+
     def takes(self, batch: int) -> bool:
         """Whether an Artifact of this shape can run a batch of this size (a static one is built for those asked)."""
         if self.shape in ("static", "dyn"):

@@ -17,7 +17,7 @@ from bakeoff.steps.prepare import Inputs, ModelReader
 from bakeoff.worker import protocol as p
 from bakeoff.worker.parent import ChildError, Worker
 
-Answer = TypeVar("Answer", p.Converted, p.Ranked)
+Answer = TypeVar("Answer", p.Converted, p.Ranked, p.Checked)
 
 
 def convert_all(context: Context, inputs: Inputs) -> None:
@@ -125,7 +125,7 @@ def convert(
             folder=str(folder.absolute()),
             batches=batches(context.settings),
             onnx=files,
-            calibration=(images or calibration_spec(context, inputs)) if candidate.quantised else None,
+            calibration=images or calibration_for(context, inputs, candidate),
             recipe=recipe,
         )
 
@@ -156,6 +156,11 @@ def ask_with_forms(
 def batches(settings: Settings) -> tuple[int, ...]:
     """Return the batch sizes of the Workloads, swept ones too, and 1, which accuracy is measured with."""
     return tuple(sorted({1, *(workload.batch for workload in (*settings.workloads, *settings.sweep))}))
+
+
+def calibration_for(context: Context, inputs: Inputs, candidate: Candidate) -> p.CalibrationSpec | None:
+    """Return the Run's own draw of calibration images for a Candidate that gets some."""
+    return calibration_spec(context, inputs) if candidate.sees_images and inputs.calibration_pool else None
 
 
 def calibration_spec(context: Context, inputs: Inputs, seed: int | None = None) -> p.CalibrationSpec:

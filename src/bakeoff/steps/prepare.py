@@ -50,9 +50,10 @@ class ModelReader:
         work: Path,
         threads: int,
         timeout_s: float | None,
+        inspect: bool = False,
     ) -> None:
         check_file(path)
-        self._ask = p.Describe(path=str(path), imgsz=imgsz, trust=trust)
+        self._ask = p.Describe(path=str(path), imgsz=imgsz, trust=trust, inspect=inspect)
         self._log, self._work, self._threads, self._timeout_s = log, work, threads, timeout_s
         self._worker: Worker | None = None
         self._files: dict[tuple[int | None, int], p.OnnxFile] = {}
@@ -133,7 +134,7 @@ def plan_trials(context: Context, inputs: Inputs) -> None:
         calibration=inputs.no_calibration,
         judged=settings.accuracy and settings.labels,
     )
-    if any(trial.candidate.quantised and trial.skip is None for trial in trials):
+    if any(trial.candidate.sees_images and trial.skip is None for trial in trials):
         check_calibration(context, inputs)
     context.change(
         backends=tuple(status for status, _ in probed),

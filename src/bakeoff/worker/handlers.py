@@ -1,4 +1,4 @@
-"""What a child does for each request but `Probe`: describe, export, convert, rank, load, detect, warm up, time."""
+"""What a child does for each request but `Probe`, from reading the model file to predicting for minutes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bakeoff import models, registry
 from bakeoff.accuracy import parity
-from bakeoff.backend import BaseSession, ConvertJob, Images, LoadJob, Ranker, Session, Step
+from bakeoff.backend import BaseSession, Checker, ConvertJob, Images, LoadJob, Ranker, Session, Step
 from bakeoff.data.calibration import tensors
 from bakeoff.data.frames import FrameCache
 from bakeoff.models.tasks.detection import DEPLOYED, SCORED, Detections, decode, timed
@@ -22,6 +22,7 @@ from bakeoff.pipeline import Pipeline
 from bakeoff.records import Artifact, Candidate, Model, Parity, SessionFacts
 from bakeoff.speed.streams import StreamPool, warm_up
 from bakeoff.worker import protocol as p
+from bakeoff.worker import wire
 from bakeoff.worker.loads import Loads
 
 
@@ -104,6 +105,7 @@ class Child:
             p.Export: self._export,
             p.Convert: self._convert,
             p.Rank: self._rank,
+            p.Check: self._check,
             p.Load: self._load,
             p.Detect: self._detect,
             p.Evaluate: self._evaluate,
@@ -116,7 +118,9 @@ class Child:
         return handlers[type(request)](request)
 
     def _describe(self, request: p.Describe) -> Model:
-        self._file = models.open_model(Path(request.path), imgsz=request.imgsz, trust=request.trust)
+        self._file = models.open_model(
+            Path(request.path), imgsz=request.imgsz, trust=request.trust, inspect=request.inspect
+        )
         return self._file.model
 
     def _export(self, request: p.Export) -> float:
@@ -127,18 +131,7 @@ class Child:
 
     def _convert(self, request: p.Convert) -> p.Converted:
         backend = registry.load(request.candidate.backend)
-        forms = _Forms(request.model, request.onnx)
-        calibration = request.calibration
-        folder = Path(request.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        job = ConvertJob(
-            candidate=request.candidate,
-            model=forms,
-            folder=folder,
-            batches=request.batches,
-            calibration=None if calibration is None else _Calibration(calibration, request.model.imgsz),
-            recipe=request.recipe,
-        )
+        job, forms = _convert_job(request)
         start = time.perf_counter()
         try:
             artifact = backend.convert(job)
@@ -164,6 +157,16 @@ class Child:
             return p.Ranked(recipe=cast(Ranker, backend).rank(job))
         except _NeedsOnnx as need:
             return p.Ranked(needs_batch=need.batch, needs_opset=need.opset)
+
+    def _check(self, request: p.Check) -> p.Checked:
+        backend = registry.load(request.candidate.backend)
+        if not hasattr(backend, "check"):
+            return p.Checked()
+        job, _ = _convert_job(request)
+        try:
+            return p.Checked(problems=tuple(cast(Checker, backend).check(job)))
+        except _NeedsOnnx as need:
+            return p.Checked(needs_batch=need.batch, needs_opset=need.opset)
 
     def _load(self, request: p.Load) -> p.Loaded:
         _check_files(request)
@@ -284,10 +287,10 @@ class Child:
     def _block(self, request: p.Block) -> p.Timed:
         samples = self._pool(request).block(request.first_frame, request.count)
         return p.Timed(
-            pre_ns=p.Array.of(samples.pre_ns),
-            run_ns=p.Array.of(samples.run_ns),
-            post_ns=p.Array.of(samples.post_ns),
-            span_ns=p.Array.of(samples.span_ns),
+            pre_ns=wire.Array.of(samples.pre_ns),
+            run_ns=wire.Array.of(samples.run_ns),
+            post_ns=wire.Array.of(samples.post_ns),
+            span_ns=wire.Array.of(samples.span_ns),
             rest_ns=samples.rest_ns,
         )
 
@@ -306,6 +309,21 @@ class Child:
         if self._cache is None:
             self._cache = FrameCache(Path(folder))
         return self._cache
+
+
+def _convert_job(request: p.Convert) -> tuple[ConvertJob, _Forms]:
+    forms, calibration = _Forms(request.model, request.onnx), request.calibration
+    folder = Path(request.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    job = ConvertJob(
+        candidate=request.candidate,
+        model=forms,
+        folder=folder,
+        batches=request.batches,
+        calibration=None if calibration is None else _Calibration(calibration, request.model.imgsz),
+        recipe=request.recipe,
+    )
+    return job, forms
 
 
 def _check_files(request: p.Load) -> None:
