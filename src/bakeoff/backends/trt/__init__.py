@@ -1,0 +1,1 @@
+"""What the TensorRT backends share; no backend itself."""
