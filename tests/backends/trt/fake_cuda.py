@@ -40,6 +40,7 @@ class FakeCuda:
     cudaDeviceScheduleSpin, cudaDeviceScheduleBlockingSync, cudaDeviceScheduleMask = 1, 4, 7
     cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)
     cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)
+    cudaMemoryType = SimpleNamespace(cudaMemoryTypeHost=1)
     cudaDeviceAttr = SimpleNamespace(cudaDevAttrComputeCapabilityMajor=75, cudaDevAttrComputeCapabilityMinor=76)
 
     def __init__(self) -> None:
@@ -123,6 +124,9 @@ class FakeCuda:
 
     def cudaFreeHost(self, pointer):
         return self._give_back("pinned memory", pointer)
+
+    def cudaPointerGetAttributes(self, pointer):
+        return Error.SUCCESS, SimpleNamespace(type=int(("pinned memory", pointer) in self.live))
 
     def cudaMemcpyAsync(self, to, source, nbytes, kind, stream):
         return (self.put(stream, lambda: ctypes.memmove(to, source, nbytes)),)

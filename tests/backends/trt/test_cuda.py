@@ -25,16 +25,16 @@ def gpu(monkeypatch):
 def test_every_function_that_is_called_is_in_the_real_runtime():
     runtime = pytest.importorskip("cuda.bindings.runtime")
     names = set(re.findall(r"\bcuda[A-Z]\w+", Path(cuda.__file__).read_text())) - {"cudart"}
-    members = {
-        name for name in names if name.startswith(("cudaMemcpyHost", "cudaMemcpyDevice", "cudaStreamCaptureMode"))
-    }
+    kinds = ("cudaMemcpyHost", "cudaMemcpyDevice", "cudaStreamCaptureMode", "cudaMemoryType")
+    members = {name for name in names if name.startswith(kinds)}
     assert len(names) > 25
     assert {
         name for name in names - members if not name.startswith("cudaDevAttr") and not hasattr(runtime, name)
     } == set()
-    assert {name for name in members if name != "cudaStreamCaptureMode"} <= {
+    assert {name for name in members if name not in ("cudaStreamCaptureMode", "cudaMemoryType")} <= {
         *runtime.cudaMemcpyKind.__members__,
         *runtime.cudaStreamCaptureMode.__members__,
+        *runtime.cudaMemoryType.__members__,
     }
 
 

@@ -11,8 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from bakeoff.backend import images_for
 from bakeoff.backends.trt import cuda
-from bakeoff.backends.trt.session import Profile, Signature, open_session
+from bakeoff.backends.trt.session import open_session
+from bakeoff.backends.trt.signature import Profile, Signature
 from tests.backends.trt import standin
 from tests.backends.trt.fake_cuda import Error, FakeCuda
 
@@ -91,12 +93,12 @@ def test_predictions_of_every_batch_are_the_networks(gpu, tuning):
         assert all(right(session, batch, seed) for seed, batch in enumerate((1, 2, 1, 2, 2)))
 
 
-def test_a_prediction_is_one_launch_and_nothing_else(gpu):
+def test_a_prediction_is_an_upload_and_one_launch(gpu):
     with opened(engine_of(gpu)) as session:
         assert session.details["cuda_graph"] == "yes"
         gpu.calls.clear()
         session.run(images_of(seed=1))
-        assert gpu.calls == {"launch": 1}
+        assert gpu.calls == {"put": 1, "launch": 1}
 
 
 def test_without_graphs_each_operation_is_put_on_the_stream(gpu):
@@ -105,6 +107,29 @@ def test_without_graphs_each_operation_is_put_on_the_stream(gpu):
         gpu.calls.clear()
         session.run(images_of())
         assert gpu.calls == {"put": 3}
+
+
+@pytest.mark.parametrize("types", [("FLOAT", "FLOAT"), ("HALF", "FLOAT")], ids="/".join)
+def test_images_in_the_sessions_own_memory_are_not_copied_once_more(gpu, monkeypatch, types):
+    with opened(engine_of(gpu, types=types)) as session:
+        own = images_for(session, (2, 3, SIDE, SIDE))
+        assert own.shape == (2, 3, SIDE, SIDE)
+        assert not own.any()
+        copied = []
+        session.run(own)  # what this shape needs is made here
+        with monkeypatch.context() as patch:
+            patch.setattr(cuda.DeviceBuffer, "upload", lambda self, array, stream: copied.append(array))
+            for images in (own, own[::-1], images_of(2)):
+                session.run(images)
+        assert [array is own for array in copied] == [types[0] == "FLOAT", False, False]
+
+
+def test_images_in_the_sessions_own_memory_are_read_anew_each_time(gpu):
+    with opened(engine_of(gpu)) as session:
+        own = images_for(session, (1, 3, SIDE, SIDE))
+        for seed in range(3):
+            own[...] = images_of(seed=seed)
+            assert np.allclose(session.run(own)[0], averages(images_of(seed=seed)), rtol=1e-4)
 
 
 class WaitsForTheGpu(Averages):

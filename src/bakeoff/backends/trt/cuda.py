@@ -114,6 +114,11 @@ def waits_spinning() -> bool:
     return bool(kind == cudart.cudaDeviceScheduleSpin)
 
 
+def is_pinned(array: Array) -> bool:
+    """Whether an array lies in page-locked memory."""
+    return bool(call("cudaPointerGetAttributes", array.ctypes.data).type == runtime().cudaMemoryType.cudaMemoryTypeHost)
+
+
 class _Resource:
     """Something that CUDA made and that must be given back, once."""
 

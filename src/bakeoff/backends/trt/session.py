@@ -1,7 +1,7 @@
 """A Session of a TensorRT engine, by its named tensors: TensorRT 10.3 to 11, and TensorRT-RTX.
 
 Each thread that predicts gets a CUDA stream of its own, and on it, for each shape of images, an execution context with
-fixed buffers and a CUDA graph of all that one prediction does on the GPU (docs/decisions/0018-tensorrt-session.md).
+fixed buffers and a CUDA graph (docs/decisions/0018-tensorrt-session.md).
 """
 
 from __future__ import annotations
@@ -10,32 +10,20 @@ import contextlib
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bakeoff.backend import BaseSession, Images, LoadJob, Outputs, check_in_force, tuning_of
 from bakeoff.backends.trt import cuda
+from bakeoff.backends.trt.signature import Profile, Shape, Signature, output_shape
 from bakeoff.errors import one_line
 
 NO_SPIN = "nospin"  # a thread that waits for the GPU sleeps, instead of looking for its end in a loop
 NO_GRAPH = "nograph"  # each operation is put on the stream by itself
 TUNINGS: tuple[tuple[str, ...], ...] = ((NO_SPIN,), (NO_GRAPH,))  # what a Backend's `tunings` may offer
 
-Shape = tuple[int, ...]
-
-_DTYPES = {
-    "FLOAT": np.float32,
-    "HALF": np.float16,
-    "INT8": np.int8,
-    "UINT8": np.uint8,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "BOOL": np.bool_,
-}
-_CLOSE = 1e-2  # of the largest value: kernels may add in another order from one run to the next
+_RTOL, _ATOL = 1e-2, 1e-4  # of a value, of the largest: kernels may add in another order from one run to the next
 
 
 def open_session(
@@ -79,96 +67,13 @@ def open_session(
     return TensorRtSession(trt, engine, job, index, log=log, precision=precision, graphs=NO_GRAPH not in asked)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tensor:
-    """An engine's input or output."""
-
-    name: str
-    dtype: npt.DTypeLike
-
-
-@dataclass(frozen=True, kw_only=True)
-class Profile:
-    """The shapes of images that an optimisation profile takes, and the one that it is made for."""
-
-    index: int
-    least: Shape
-    best: Shape
-    most: Shape
-
-    def takes(self, shape: Shape) -> bool:
-        """Whether it can run this shape."""
-        return len(shape) == len(self.least) and all(
-            low <= side <= high for low, side, high in zip(self.least, shape, self.most, strict=True)
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Signature:
-    """What an engine takes and gives."""
-
-    images: Tensor
-    outputs: tuple[Tensor, ...]
-    profiles: tuple[Profile, ...]
-
-    @classmethod
-    def of(cls, trt: Any, engine: Any) -> Signature:
-        """Read it from an engine.
-
-        Raises:
-            ValueError: the engine takes something else than float images, or gives a type that NumPy lacks.
-        """
-        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
-        inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
-        if len(inputs) != 1:
-            raise ValueError(f"the engine has the inputs {', '.join(inputs) or '(none)'}; expected images alone")
-        images, *outputs = (
-            Tensor(name=name, dtype=_dtype(engine, name))
-            for name in (*inputs, *(name for name in names if name not in inputs))
-        )
-        if images.dtype not in (np.float32, np.float16):
-            raise ValueError(
-                f"input {images.name!r} is {engine.get_tensor_dtype(images.name).name}; expected FLOAT or HALF: "
-                "build the engine from a model that takes float images"
-            )
-        profiles = tuple(_profile(engine, images.name, i) for i in range(max(1, engine.num_optimization_profiles)))
-        return cls(images=images, outputs=tuple(outputs), profiles=profiles)
-
-    def profile_for(self, shape: Shape) -> Profile:
-        """Return the profile that suits a shape best: made for the nearest batch, then the one that takes the fewest.
-
-        Raises:
-            ValueError: none takes it.
-        """
-        fits = [profile for profile in self.profiles if profile.takes(shape)]
-        if not fits:
-            taken = "; ".join(f"{list(one.least)} to {list(one.most)}" for one in self.profiles)
-            raise ValueError(f"images {list(shape)}: this engine takes {taken}; build one with a profile for them")
-        return min(fits, key=lambda one: (abs(one.best[0] - shape[0]), one.most[0] - one.least[0], one.index))
-
-
-def _dtype(engine: Any, name: str) -> npt.DTypeLike:
-    kind = engine.get_tensor_dtype(name).name
-    if kind not in _DTYPES:
-        raise ValueError(f"tensor {name!r} is {kind}, which NumPy has no type for; build the engine with FLOAT outputs")
-    return _DTYPES[kind]
-
-
-def _profile(engine: Any, name: str, index: int) -> Profile:
-    fixed = tuple(engine.get_tensor_shape(name))
-    if min(fixed) >= 0:  # without dynamic dimensions there is nothing to ask a profile
-        return Profile(index=index, least=fixed, best=fixed, most=fixed)
-    least, best, most = (tuple(shape) for shape in engine.get_tensor_profile_shape(name, index))
-    return Profile(index=index, least=least, best=best, most=most)
-
-
 class TensorRtSession(BaseSession):
     """An engine on one GPU. Outputs are views of page-locked memory, overwritten by the same thread's next call."""
 
     def __init__(
         self, trt: Any, engine: Any, job: LoadJob, index: int, *, log: Any, precision: str, graphs: bool
     ) -> None:
-        self._trt, self._engine, self._index, self._log, self._graphs = trt, engine, index, log, graphs
+        self._trt, self.engine, self._index, self._log, self._graphs = trt, engine, index, log, graphs
         self._signature = Signature.of(trt, engine)
         self._local = threading.local()
         self._lanes: dict[threading.Thread, _Lane] = {}
@@ -197,8 +102,15 @@ class TensorRtSession(BaseSession):
             self.__exit__()
             raise
 
+    def locked_images(self, shape: tuple[int, int, int, int]) -> Images:
+        """See `Locking.locked_images`."""
+        cuda.set_device(self._index)
+        images = cuda.PinnedBuffer(shape, np.float32).array
+        images[...] = 0
+        return images
+
     def run(self, images: Images) -> Outputs:
-        """See `Session.run`.
+        """See `Session.run`. Images that don't lie in page-locked memory are copied to some first.
 
         Raises:
             ValueError: no profile of the engine takes this shape.
@@ -214,7 +126,7 @@ class TensorRtSession(BaseSession):
             for lane in self._lanes.values():
                 stack.callback(lane.close)
             self._lanes = {}
-        self._engine = None  # contexts must be gone before
+        self.engine = None  # contexts must be gone before
 
     def _lane(self) -> _Lane:
         """Return this thread's own."""
@@ -251,12 +163,12 @@ class TensorRtSession(BaseSession):
         TensorRT-RTX runs slow kernels while it compiles better ones for a new shape, unless told to wait for these.
         """
         if hasattr(self._trt, "DynamicShapesKernelSpecializationStrategy"):
-            settings = self._engine.create_runtime_config()
+            settings = self.engine.create_runtime_config()
             eager = self._trt.DynamicShapesKernelSpecializationStrategy.EAGER
             settings.dynamic_shapes_kernel_specialization_strategy = eager
-            context = self._engine.create_execution_context(settings)
+            context = self.engine.create_execution_context(settings)
         else:
-            context = self._engine.create_execution_context()
+            context = self.engine.create_execution_context()
         if context is None:
             raise RuntimeError("TensorRT made no execution context for this engine here")
         return context
@@ -309,11 +221,12 @@ class _Slot:
             _must(context.set_tensor_address(name, self._images_there.pointer), f"the address of {name!r}")
             self._outputs: list[tuple[cuda.PinnedBuffer, cuda.DeviceBuffer]] = []
             for output in signature.outputs:
-                pinned = stack.enter_context(cuda.PinnedBuffer(_output_shape(context, output.name), output.dtype))
+                pinned = stack.enter_context(cuda.PinnedBuffer(output_shape(context, output.name), output.dtype))
                 there = stack.enter_context(cuda.DeviceBuffer(pinned.nbytes))
                 _must(context.set_tensor_address(output.name, there.pointer), f"the address of {output.name!r}")
                 self._outputs.append((pinned, there))
             self._images.array[...] = np.random.default_rng(0).random(shape, np.float32)
+            self._images_there.upload(self._images.array, stream)
             self._enqueue()  # before a capture it is needed too: TensorRT sets itself up for the shape
             stream.synchronize()
             self._resources = stack.pop_all()
@@ -348,7 +261,11 @@ class _Slot:
 
     def run(self, images: Images) -> Outputs:
         """Return the outputs for images of this slot's shape."""
-        np.copyto(self._images.array, images, casting="same_kind")
+        if images.dtype == self._images.array.dtype and images.flags.c_contiguous and cuda.is_pinned(images):
+            self._images_there.upload(images, self._stream)
+        else:
+            np.copyto(self._images.array, images, casting="same_kind")
+            self._images_there.upload(self._images.array, self._stream)
         if self.graph is None:
             self._enqueue()
         else:
@@ -360,8 +277,7 @@ class _Slot:
         return list(self._given)
 
     def _enqueue(self) -> None:
-        """Put one prediction on the stream: copy there, run, copy back."""
-        self._images_there.upload(self._images.array, self._stream)
+        """Put on the stream what follows the upload: run, copy back."""
         _must(self._context.execute_async_v3(self._stream.address), "to run")
         for pinned, there in self._outputs:
             there.download(pinned.array, self._stream)
@@ -379,19 +295,10 @@ def _must(done: bool, what: str) -> None:
         raise RuntimeError(f"TensorRT refused {what}")
 
 
-def _output_shape(context: Any, name: str) -> Shape:
-    shape = tuple(context.get_tensor_shape(name))
-    if min(shape, default=0) < 0:
-        raise ValueError(
-            f"output {name!r} has the shape {list(shape)}, which depends on what is in the image; "
-            "build the engine from a model with raw outputs, without NMS"
-        )
-    return shape
-
-
 def _close(found: cuda.Array, expected: cuda.Array) -> bool:
     a, b = found.astype(np.float64), expected.astype(np.float64)
-    return np.allclose(a, b, rtol=0, atol=_CLOSE * float(np.abs(b).max(initial=0)), equal_nan=True)
+    largest = float(np.abs(b[np.isfinite(b)]).max(initial=0))
+    return np.allclose(a, b, rtol=_RTOL, atol=_ATOL * largest, equal_nan=True)
 
 
 @contextlib.contextmanager
