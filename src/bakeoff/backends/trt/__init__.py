@@ -1,1 +1,1 @@
-"""What the TensorRT backends share; no backend itself."""
+"""What TensorRT and TensorRT-RTX share; not a backend."""
