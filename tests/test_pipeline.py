@@ -61,3 +61,11 @@ def test_the_parts_of_a_latency_are_read_from_the_clock_handed_in(session):
     ticks = iter([100, 103, 110, 111])
     _, times = Pipeline(session, 64, 1, timed(), lambda: next(ticks)).predict([np.zeros((8, 8, 3), np.uint8)])
     assert (times.pre_ns, times.run_ns, times.post_ns) == (3, 7, 1)
+
+
+def test_images_are_written_into_the_memory_that_the_session_gives(session):
+    own = np.zeros((1, 3, 64, 64), np.float32)
+    session.locked_images = {(1, 3, 64, 64): own}.get
+    frame = np.full((64, 64, 3), 255, np.uint8)
+    Pipeline(session, 64, 1, timed(), lambda: 0).predict([frame])
+    assert (own == 1).all()

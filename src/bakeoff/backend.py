@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -165,6 +165,14 @@ class BaseSession:
         return None
 
 
+class Locking(Protocol):
+    """A Session that reads some memory faster than other: page-locked memory, which a GPU copies from by itself."""
+
+    def locked_images(self, shape: tuple[int, int, int, int]) -> Images:
+        """Return such an array of zeros, for a caller to fill again and again and hand to `run`."""
+        ...
+
+
 class Emulator(Protocol):
     """A Session that can also compute its own quantised graph in float, to be held against."""
 
@@ -203,6 +211,27 @@ class Tunable(Protocol):
         `job.candidate.tuning`, and fails where one is unknown (`tuning_of`) or not in force (`check_in_force`).
         """
         ...
+
+
+def images_for(session: Session, shape: tuple[int, int, int, int]) -> Images:
+    """Return zeros for images (batch, 3, imgsz, imgsz), in the memory that the Session reads fastest (`Locking`)."""
+    if hasattr(session, "locked_images"):
+        return cast(Locking, session).locked_images(shape)
+    return np.zeros(shape, np.float32)
+
+
+def device_for(backend: Backend, asked: str | None) -> str | None:
+    """Return where a Backend's Sessions run: on the device asked for, else on the CPU; `None` where on neither.
+
+    An optional attribute `devices` of a Backend names the kinds that it runs on: `("cpu",)` without it, `("cuda",)` for
+    TensorRT. Where nothing is asked for, it is the first of them.
+    """
+    kinds: Sequence[str] = getattr(backend, "devices", ("cpu",))
+    if asked is None:
+        return kinds[0] if kinds[0] == "cpu" else f"{kinds[0]}:0"
+    if asked.partition(":")[0] in kinds:
+        return asked
+    return "cpu" if "cpu" in kinds else None
 
 
 def thread_counts(host: Host, threads: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,8 +222,8 @@ def _recipe(candidate: Candidate, path: Path | None, model: Model) -> Recipe | N
 
 def _check(settings: Settings) -> None:
     """Refuse what no Run can be made of."""
-    if settings.device != "cpu":
-        raise InputError(f"device {settings.device!r}: no backend here runs on it yet; use --device cpu")
+    if not re.fullmatch("[a-z]+(:[0-9]+)?", settings.device):
+        raise InputError(f"device {settings.device!r} is none; give cpu or cuda:0")
     if settings.requirements.prefer not in judge.PREFERENCES:
         raise InputError(f"prefer {settings.requirements.prefer!r} is not one of {', '.join(judge.PREFERENCES)}")
     if not settings.requirements.max_map_drop >= 0:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bakeoff.backend import Outputs, Session
+from bakeoff.backend import Outputs, Session, images_for
 from bakeoff.data.images import Frame
 from bakeoff.data.letterbox import GREY, Geometry, Normaliser, letterbox
 from bakeoff.models.tasks.detection import Detections, Thresholds, decode
@@ -33,7 +33,7 @@ class Pipeline:
         self._thresholds = thresholds
         self._clock = clock
         self._canvases = np.full((batch, imgsz, imgsz, 3), GREY, np.uint8)
-        self._images = np.zeros((batch, 3, imgsz, imgsz), np.float32)
+        self._images = images_for(session, (batch, 3, imgsz, imgsz))
         self._normalise = Normaliser(imgsz)
         self._sizes: list[tuple[int, ...] | None] = [None] * batch  # of the frames that the buffers hold
 

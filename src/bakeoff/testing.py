@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +26,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bakeoff import host, models
-from bakeoff.backend import Backend, BaseSession, ConvertJob, Images, LoadJob, Outputs, Session, Step, Tunable
+from bakeoff.backend import (
+    Backend,
+    BaseSession,
+    ConvertJob,
+    Images,
+    LoadJob,
+    Outputs,
+    Session,
+    Step,
+    Tunable,
+    device_for,
+)
 from bakeoff.backend import check_candidates as _check_keys
 from bakeoff.errors import one_line
 from bakeoff.records import MIXED, Artifact, Candidate, Host, Model
@@ -216,11 +228,13 @@ def _check_candidate(
         problems.append("the Artifact's files are not those in its folder, with their sha256 and bytes")
     if Path(artifact.folder) != folder:
         problems.append(f"the Artifact's folder is {artifact.folder}, not the one given")
-    with backend.load(LoadJob(candidate=candidate, artifact=artifact, model=forms, threads=THREADS)) as session:
+    device = device_for(backend, None) or "cpu"
+    plain = LoadJob(candidate=candidate, artifact=artifact, model=forms, threads=THREADS, device=device)
+    with backend.load(plain) as session:
         if session.precision != candidate.precision:
             problems.append(f"the Session computes in {session.precision}")
-        if session.device.partition(":")[0] != "cpu":
-            problems.append(f"asked for device cpu, the Session runs on {session.device}")
+        if session.device != device:
+            problems.append(f"asked for device {device}, the Session runs on {session.device}")
         if not _is_json(session.details):
             problems.append("the Session's details are no plain JSON values")
         takes = [b for b in BATCHES if candidate.takes(b) and (candidate.shape != "static" or b in job.batches)]
@@ -235,13 +249,12 @@ def _check_candidate(
     for tuning in cast(Tunable, backend).tunings(candidate, host.describe(), THREADS):
         tuned = msgspec.structs.replace(candidate, tuning=tuple(tuning))
         _check_keys(backend.name, [tuned])
-        again = LoadJob(candidate=tuned, artifact=artifact, model=forms, threads=tuned.threads or THREADS)
-        with backend.load(again) as session:
+        with backend.load(replace(plain, candidate=tuned, threads=tuned.threads or THREADS)) as session:
             if session.precision != candidate.precision or not _close(session.run(few)[0], expected):
                 problems.append(f"with {'/'.join(tuning)} it gives another output or precision than without")
     unknown = msgspec.structs.replace(candidate, tuning=(UNKNOWN,))
     try:
-        backend.load(LoadJob(candidate=unknown, artifact=artifact, model=forms, threads=THREADS))
+        backend.load(replace(plain, candidate=unknown))
     except Exception as error:
         if UNKNOWN not in str(error):
             problems.append(f"the error about an unknown setting {UNKNOWN!r} does not name it: {one_line(error)}")

@@ -65,6 +65,11 @@ class Context:
         """Threads of a Candidate's Session: those that its key names, or what all others get."""
         return candidate.threads or self.threads
 
+    def device_of(self, candidate: Candidate) -> str:
+        """The device of a Candidate's Session: the one asked for, or the CPU where its backend does not run there."""
+        found = (status.device for status in self.run.backends if status.name == candidate.backend)
+        return next(found, None) or self.settings.device
+
     @property
     def frames(self) -> Path:
         """The frame cache's folder."""
@@ -111,6 +116,7 @@ class Context:
             "imgsz",
             "seed",
             "threads",
+            "device",
             "step_timeout_s",
         ]
         names += {"convert": [], "verify": ["images", "conf"], "time": ["images", "frames", "conf", "quick"]}[command]

@@ -19,7 +19,7 @@ from bakeoff.data.images import content_hash, is_image, list_images
 from bakeoff.data.letterbox import Geometry
 from bakeoff.errors import InputError
 from bakeoff.models import check_file
-from bakeoff.records import Dataset, Model
+from bakeoff.records import BackendStatus, Dataset, Model
 from bakeoff.steps.context import Context
 from bakeoff.steps.probe import probe_all
 from bakeoff.worker import protocol as p
@@ -113,7 +113,8 @@ class ModelReader:
 def plan_trials(context: Context, inputs: Inputs) -> None:
     """Probe the backends and lay out the Trials in the record."""
     settings, model = context.settings, context.run.model
-    probed = probe_all(context.run.host, context.folder.logs, model, context.threads)
+    probed = probe_all(context.run.host, context.folder.logs, model, context.threads, settings.device)
+    _check_device(context, [status for status, _ in probed])
     for status, proposed in probed:
         if status.cannot_run is not None and not proposed:
             context.observer.say(f"backend {status.name} proposes nothing: {status.cannot_run}")
@@ -142,6 +143,16 @@ def plan_trials(context: Context, inputs: Inputs) -> None:
         offered=offered,
         trials=tuple(trials),
     )
+
+
+def _check_device(context: Context, statuses: Sequence[BackendStatus]) -> None:
+    """Refuse a device that no backend runs on, and say who runs elsewhere."""
+    asked = context.settings.device
+    elsewhere = [status.title for status in statuses if status.device not in (None, asked)]
+    if asked != "cpu" and not any(status.device == asked for status in statuses):
+        raise InputError(f"device {asked!r}: no backend runs on it here; see bakeoff backends, or use --device cpu")
+    if elsewhere:
+        context.observer.say(f"on the CPU, for bakeoff does not run them on {asked}: {', '.join(elsewhere)}")
 
 
 def read_dataset(context: Context, inputs: Inputs) -> None:

@@ -60,7 +60,7 @@ def load(context: Context, trial: Trial, worker: Worker) -> p.Loaded:
         ),
         model=context.run.model,
         threads=context.threads_of(trial.candidate),
-        device=context.settings.device,
+        device=context.device_of(trial.candidate),
     )
     try:
         try:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from bakeoff import registry
-from bakeoff.backend import Backend, Step, Tunable, check_candidates
+from bakeoff.backend import Backend, Step, Tunable, check_candidates, device_for
 from bakeoff.errors import BakeoffError, one_line
 from bakeoff.records import BackendStatus, Candidate
 from bakeoff.worker import protocol as p
@@ -28,6 +28,10 @@ def _probe(request: p.Probe) -> p.Probed:
         raise ValueError(f"backend {backend.name!r} is registered as {request.backend!r}; make the names the same")
     reasons = {step: backend.unavailable(step) for step in Step}
     version = None
+    device = device_for(backend, request.device)
+    if reasons[Step.RUN] is None and device is None:
+        own = device_for(backend, None)
+        reasons = dict.fromkeys(Step, f"{backend.title} does not run on {request.device}; use --device {own}")
     if reasons[Step.RUN] is None:
         try:
             version = backend.probe()
@@ -38,7 +42,7 @@ def _probe(request: p.Probe) -> p.Probed:
         name=backend.name,
         title=backend.title,
         version=version,
-        device=None if version is None else "cpu",
+        device=None if version is None else device,
         cannot_convert=reasons[Step.CONVERT],
         cannot_run=reasons[Step.RUN],
     )

@@ -189,7 +189,7 @@ class Child:
         asked = request.candidate.precision
         if facts.precision != asked:
             raise RuntimeError(f"asked for {asked}, but the Session computes in {facts.precision}")
-        if facts.device.partition(":")[0] != request.device.partition(":")[0]:
+        if request.device not in (facts.device, facts.device.partition(":")[0]):
             raise RuntimeError(f"asked for device {request.device}, but the Session runs on {facts.device}")
         self._session, self._model = session, request.model
         return p.Loaded(facts=facts, seconds=seconds)

@@ -33,6 +33,7 @@ class Probe(Message, frozen=True, kw_only=True):
     host: Host
     model: Model | None = None
     threads: int | None = None  # of a Session by default; `None`: the usable cores
+    device: str | None = None  # asked for; `None`: the one that the backend is made for
 
 
 class Describe(Message, frozen=True, kw_only=True):
