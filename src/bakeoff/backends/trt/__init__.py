@@ -1,0 +1,1 @@
+"""What TensorRT and TensorRT-RTX share; not a backend."""
