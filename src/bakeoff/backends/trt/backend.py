@@ -102,9 +102,7 @@ class TensorRtBackend:
         """See `Backend.convert`."""
         from bakeoff.backends.trt import precision
 
-        generation = self._generation()
-        if isinstance(generation, str):
-            raise RuntimeError(generation)
+        generation = self._ready()
         candidate = job.candidate
         options.check(candidate, generation, f"{self.title} {self.probe()}")
         asked = options.options_of(candidate)
@@ -160,6 +158,24 @@ class TensorRtBackend:
         how = {**prepared.how, self.module: made.version, "built_on": built_on, "calibration": calibration, **built.how}
         return Artifact.of(job.folder, **how)
 
+    def check(self, job: ConvertJob) -> Sequence[Any]:
+        """See `Checker.check`."""
+        from bakeoff.backends.trt import check
+
+        generation = self._ready()
+        low, high = options.batches_of(job.candidate)
+        asked = options.options_of(job.candidate)
+        classical = asked.weak or asked.implicit
+        problems: Sequence[Any] = check.check(
+            job,
+            "fp32" if classical else job.candidate.precision,
+            low if low == high else None,
+            OPSET,
+            max_opset=generation.opset,
+            trt=importlib.import_module(self.module),
+        )
+        return problems
+
     def load(self, job: LoadJob) -> Session:
         """See `Backend.load`."""
         from bakeoff.backends.trt import session
@@ -211,6 +227,12 @@ class TensorRtBackend:
             return versions.generation(self.module, str(trt.__version__))
         except ValueError as error:
             return str(error)
+
+    def _ready(self) -> versions.Generation:
+        generation = self._generation()
+        if isinstance(generation, str):
+            raise RuntimeError(generation)
+        return generation
 
     def _unsupported(self, generation: versions.Generation, here: gpu.Gpu) -> str | None:
         """Return why this GPU is none of those that TensorRT-RTX has kernels for."""
@@ -289,7 +311,7 @@ def _calibrator(
 def _report_layers(trt: Any, opened: Any, folder: Path) -> None:
     """Write the layer report beside the engine, and put its sum into the Session's details."""
     try:
-        text = layers.inspect(trt, opened.engine)
+        text = layers.inspect(trt, opened._engine)
         found = layers.parse(text)
     except (ValueError, RecursionError, json.JSONDecodeError) as error:
         opened.details["layers"] = f"unknown: {one_line(error, 200)}"

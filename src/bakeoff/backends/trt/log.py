@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
+from bakeoff.backend import tell_progress
 from bakeoff.backends.trt.api import Trt
 from bakeoff.errors import one_line
 
@@ -70,7 +71,7 @@ def _made(trt: Trt, say: Callable[[str], None]) -> Logger:
     return cast(Logger, _Logger())
 
 
-def monitor(trt: Trt, say: Callable[[str], None] = print, clock: Callable[[], float] = time.monotonic) -> Any:
+def monitor(trt: Trt, say: Callable[[str], None] = tell_progress, clock: Callable[[], float] = time.monotonic) -> Any:
     """Return a `trt.IProgressMonitor` that says how far each outer phase of a build is, at most once a second."""
 
     class _Monitor(trt.IProgressMonitor):  # type: ignore[misc]
