@@ -122,8 +122,13 @@ def test_a_mixed_candidate_keeps_the_recipes_layers_in_float(tiny_building):
     from bakeoff.records import Recipe
 
     document = qdq.read(tiny_building.forms.onnx(1))
-    layers = tuple(qdq.layers(document))
-    recipe = Recipe(model_sha256=tiny_building.forms.model.sha256, layers=layers, float_layers=layers[:1])
+    recipe = Recipe(
+        model_sha256=tiny_building.forms.model.sha256,
+        calibration_images=4,
+        calibration_seed=0,
+        ranking=(),
+        float_layers=tuple(qdq.layers(document))[:1],
+    )
     counts = []
     for precision, given in (("int8", None), (MIXED, recipe)):
         candidate = Candidate(backend="tensorrt_rtx", precision=precision, shape="d1-2")
