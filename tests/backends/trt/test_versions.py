@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from bakeoff.backends.trt.versions import GENERATIONS, RTX, TENSORRT, generation, parsed
+from bakeoff.backends.trt.versions import (
+    AMPERE_PLUS,
+    GENERATIONS,
+    RTX,
+    SAME_CAPABILITY,
+    TENSORRT,
+    generation,
+    parsed,
+)
 from tests.backends.trt import graphs
 
 
@@ -56,6 +67,27 @@ def test_an_old_tensorrt_rtx_is_refused_with_the_command_that_upgrades_it():
 def test_rows_stand_in_the_order_of_versions():
     for rows in GENERATIONS.values():
         assert [row.since for row in rows] == sorted(row.since for row in rows)
+
+
+def test_the_table_in_the_docs_is_the_one_that_choices_are_made_from():
+    page = (Path(__file__).parents[3] / "docs" / "tensorrt.md").read_text()
+    told = {
+        cells[0]: cells[1:]
+        for cells in ([cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines())
+        if re.fullmatch(r"tensorrt(_rtx)? [0-9.]+", cells[0])
+    }
+    words = {AMPERE_PLUS: "hw", SAME_CAPABILITY: "hwcc"}
+    expected = {
+        f"{module} {'.'.join(map(str, row.since))}": [
+            *("yes" if value else "no" for value in (row.weak_typing, row.implicit_int8, row.dla)),
+            " ".join(words[level] for level in row.hardware_levels) or "no",
+            *("yes" if value else "no" for value in (row.version_compatible, row.timing_cache, not row.needs_gpu)),
+            str(row.opset),
+        ]
+        for module, rows in GENERATIONS.items()
+        for row in rows
+    }
+    assert told == expected
 
 
 def test_what_is_no_version_is_refused():
