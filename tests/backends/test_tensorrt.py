@@ -98,8 +98,10 @@ def test_an_old_version_is_a_reason_with_what_to_upgrade(version):
 
 def test_building_needs_a_gpu_and_says_so(version):
     backend = version("10.3.0", "no NVIDIA GPU here: the driver shows none")
-    assert "builds on the GPU itself; no NVIDIA GPU here: the driver shows none" in backend.unavailable(Step.CONVERT)
-    assert "runs on NVIDIA GPUs alone; no NVIDIA GPU here" in backend.unavailable(Step.RUN)
+    assert backend.unavailable(Step.CONVERT) == (
+        "no NVIDIA GPU here: the driver shows none; TensorRT builds on the GPU that it runs on"
+    )
+    assert backend.unavailable(Step.RUN).endswith("shows none; TensorRT needs a host with one to run")
 
 
 def test_with_a_gpu_and_a_new_enough_version_nothing_stands_in_the_way(version):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ import msgspec
 from bakeoff.backend import ConvertJob, LoadJob, Session, Step, missing
 from bakeoff.backends import qdq
 from bakeoff.backends.trt import build, engine_file, gpu, implicit, layers, log, options, versions
-from bakeoff.backends.trt.options import Profile
 from bakeoff.errors import one_line
 from bakeoff.records import MIXED, Artifact, Candidate, Host, Model
 
@@ -49,9 +50,10 @@ class TensorRtBackend:
         if step is Step.CONVERT:
             if reason := missing("onnx", self.extra):
                 return reason
-            return f"{self.title} builds on the GPU itself; {here}" if generation.needs_gpu and _none(here) else None
+            needed = generation.needs_gpu and isinstance(here, str)
+            return f"{here}; {self.title} builds on the GPU that it runs on" if needed else None
         if isinstance(here, str):
-            return f"{self.title} runs on NVIDIA GPUs alone; {here}"
+            return f"{here}; {self.title} needs a host with one to run"
         if reason := self._unsupported(generation, here):
             return reason
         return None if _has("cuda.bindings") else f"cuda-bindings is not installed; pip install 'bakeoff[{self.extra}]'"
@@ -59,7 +61,7 @@ class TensorRtBackend:
     def propose(self, model: Model, host: Host) -> Sequence[Candidate]:
         """See `Backend.propose`. Where none can run, all are on request: a host without a GPU wants no rows of them."""
         runs = self.unavailable(Step.RUN) is None
-        worth_a_row = runs or (self.suggested and not _none(gpu.here()))
+        worth_a_row = runs or (self.suggested and not isinstance(gpu.here(), str))
         free = model.fixed_batch is None
 
         def candidate(precision: str, shape: str, *parts: str, on_request: bool = True) -> Candidate:
@@ -103,46 +105,31 @@ class TensorRtBackend:
         from bakeoff.backends.trt import precision
 
         generation = self._ready()
-        candidate = job.candidate
-        options.check(candidate, generation, f"{self.title} {self.probe()}")
-        asked = options.options_of(candidate)
-        profiles = options.profiles_of(candidate, job.batches)
-        classical = asked.weak or asked.implicit
-        low, high = options.batches_of(candidate)
-        prepared = precision.prepare(
-            job, "fp32" if classical else candidate.precision, low if low == high else None, OPSET
-        )
         trt = importlib.import_module(self.module)
-        logger = log.logger(trt)
-        here = gpu.here()
-        cache = Path(os.environ[CACHE]) if os.environ.get(CACHE) else None
-        calibrator, calibration = _calibrator(trt, job, asked, profiles, cache)
+        options.check(job.candidate, generation, f"{self.title} {trt.__version__}")
+        prepared = precision.prepare(job, *_graph(job.candidate), OPSET)
+        logger, here = log.logger(trt), gpu.here()
+        asked = options.options_of(job.candidate)
         ask = build.Ask(
-            precision=candidate.precision,
+            precision=job.candidate.precision,
             options=asked,
-            profiles=profiles,
+            profiles=options.profiles_of(job.candidate, job.batches),
             imgsz=job.model.model.imgsz,
             targets=_targets(asked, generation, here),
-            calibrator=calibrator,
-            cache=cache,
+            cache=Path(os.environ[CACHE]) if os.environ.get(CACHE) else None,
         )
-        try:
-            built = build.build(trt, generation, prepared.document.SerializeToString(), ask, logger=logger)
-        except RuntimeError as error:
-            if calibrator is not None and calibrator.error is not None:
-                raise RuntimeError(f"calibration failed: {one_line(calibrator.error)}") from calibrator.error
-            raise error
-        finally:
-            if calibrator is not None:
-                calibrator.close()
-        if calibration is None and candidate.quantised:
+        document = prepared.document.SerializeToString()
+        with _calibrator(trt, job, ask) as (calibrator, calibration):
+            ask = replace(ask, calibrator=calibrator)
+            built = build.build(trt, generation, document, ask, logger=logger)
+        if calibration is None and job.candidate.quantised:
             calibration = {name: prepared.how.get(f"calibration_{name}") for name in ("method", "images", "seed")}
         made = engine_file.Made(
-            key=candidate.key,
+            key=job.candidate.key,
             model_sha256=job.model.model.sha256,
             module=self.module,
             version=str(trt.__version__),
-            precision=candidate.precision,
+            precision=job.candidate.precision,
             profiles=built.how["profiles"],
             targets=list(ask.targets),
             gpu=None if isinstance(here, str) else here.name,
@@ -152,7 +139,7 @@ class TensorRtBackend:
             dla=asked.dla,
             calibration=calibration,
         )
-        header = engine_file.metadata(job.model.model, profiles, candidate.precision, asked)
+        header = engine_file.metadata(job.model.model, ask.profiles, ask.precision, asked)
         engine_file.write(job.folder, built.engine, header, made)
         built_on = here if isinstance(here, str) else f"{here.name}, compute capability {here.capability}"
         how = {**prepared.how, self.module: made.version, "built_on": built_on, "calibration": calibration, **built.how}
@@ -163,17 +150,9 @@ class TensorRtBackend:
         from bakeoff.backends.trt import check
 
         generation = self._ready()
-        low, high = options.batches_of(job.candidate)
-        asked = options.options_of(job.candidate)
-        classical = asked.weak or asked.implicit
-        problems: Sequence[Any] = check.check(
-            job,
-            "fp32" if classical else job.candidate.precision,
-            low if low == high else None,
-            OPSET,
-            max_opset=generation.opset,
-            trt=importlib.import_module(self.module),
-        )
+        trt = importlib.import_module(self.module)
+        options.check(job.candidate, generation, f"{self.title} {trt.__version__}")
+        problems: Sequence[Any] = check.check(job, *_graph(job.candidate), OPSET, max_opset=generation.opset, trt=trt)
         return problems
 
     def load(self, job: LoadJob) -> Session:
@@ -183,7 +162,7 @@ class TensorRtBackend:
         trt = importlib.import_module(self.module)
         here = gpu.here()
         if isinstance(here, str):
-            raise RuntimeError(f"{self.title} runs on NVIDIA GPUs alone; {here}")
+            raise RuntimeError(f"{here}; {self.title} needs a host with one to run")
         folder = Path(job.artifact.folder)
         header, engine = engine_file.read(folder / engine_file.ENGINE)
         made = engine_file.read_sidecar(folder)
@@ -202,14 +181,18 @@ class TensorRtBackend:
             host_code=made is not None and made.version_compatible,
             dla_core=None if dla is None else int(dla),
         )
-        _report_layers(trt, opened, folder)
+        try:
+            _report_layers(trt, opened, folder)
+        except BaseException:
+            opened.__exit__(None, None, None)
+            raise
         return opened
 
     def tunings(self, candidate: Candidate, host: Host, threads: int) -> Sequence[tuple[str, ...]]:
-        """See `Tunable.tunings`."""
+        """See `Tunable.tunings`. There are dozens of Candidates on request: none of them gets any."""
         from bakeoff.backends.trt import session
 
-        return session.TUNINGS
+        return () if candidate.on_request else session.TUNINGS
 
     def _generation(self) -> versions.Generation | str:
         """Return what the installed version can do, or why it can't be used and the cure."""
@@ -282,6 +265,16 @@ def _variants(plain: Sequence[Candidate], generation: versions.Generation) -> li
     return found
 
 
+def _graph(candidate: Candidate) -> tuple[str, int | None]:
+    """Return the precision and the batch of the ONNX graph that a Candidate is built from.
+
+    The classical way starts from the plain one: TensorRT chooses the types itself.
+    """
+    asked = options.options_of(candidate)
+    low, high = options.batches_of(candidate)
+    return "fp32" if asked.weak or asked.implicit else candidate.precision, low if low == high else None
+
+
 def _targets(asked: options.Options, generation: versions.Generation, here: gpu.Gpu | str) -> tuple[str, ...]:
     """Return the compute capabilities to build for: the one asked for, that of the GPU here, or all since Ampere.
 
@@ -294,18 +287,27 @@ def _targets(asked: options.Options, generation: versions.Generation, here: gpu.
     return tuple(target for target in generation.targets if target != "7.5")
 
 
-def _calibrator(
-    trt: Any, job: ConvertJob, asked: options.Options, profiles: Sequence[Profile], cache: Path | None
-) -> tuple[Any, dict[str, Any] | None]:
-    """Return TensorRT's own calibrator for implicit INT8, and what is to be said of it; else nothing."""
-    if not asked.implicit:
-        return None, None
+@contextlib.contextmanager
+def _calibrator(trt: Any, job: ConvertJob, ask: build.Ask) -> Iterator[tuple[Any, dict[str, Any] | None]]:
+    """Yield TensorRT's own calibrator for implicit INT8, and what is to be said of it; else nothing.
+
+    Raises:
+        RuntimeError: there are no images, or one of its callbacks failed.
+    """
+    if not ask.options.implicit:
+        yield None, None
+        return
     images = qdq.images_of(job)
-    method = asked.method or qdq.METHODS[0]
+    method = ask.options.method or qdq.METHODS[0]
     sha256 = job.model.model.sha256
-    file = None if cache is None else implicit.cache_file(cache, images, model_sha256=sha256, method=method)
-    made = implicit.calibrator(trt, images, method=method, batch=profiles[0].opt, cache=file)
-    return made, {"method": f"TensorRT's {method} calibrator", "images": len(images), "seed": images.seed}
+    file = None if ask.cache is None else implicit.cache_file(ask.cache, images, model_sha256=sha256, method=method)
+    made = implicit.calibrator(trt, images, method=method, batch=ask.profiles[0].opt, cache=file)
+    try:
+        yield made, {"method": f"TensorRT's {method} calibrator", "images": len(images), "seed": images.seed}
+    finally:
+        made.close()
+        if made.error is not None:
+            raise RuntimeError(f"calibration failed: {one_line(made.error)}") from made.error
 
 
 def _report_layers(trt: Any, opened: Any, folder: Path) -> None:
@@ -322,10 +324,6 @@ def _report_layers(trt: Any, opened: Any, folder: Path) -> None:
         layers.write(folder, text, found)
     except OSError as error:
         print(f"no layer report: {error}")
-
-
-def _none(here: gpu.Gpu | str) -> bool:
-    return isinstance(here, str)
 
 
 def _has(package: str) -> bool:

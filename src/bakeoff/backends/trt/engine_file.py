@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class Made:
     format: int = FORMAT
 
 
-def metadata(model: Model, profiles: list[Profile], precision: str, options: Options) -> dict[str, Any]:
+def metadata(model: Model, profiles: Sequence[Profile], precision: str, options: Options) -> dict[str, Any]:
     """Return what Ultralytics writes before an engine and reads from there, for a bakeoff engine."""
     batch = max(profile.high for profile in profiles)
     found = {
