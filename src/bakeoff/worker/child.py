@@ -37,7 +37,7 @@ def _probe(request: p.Probe) -> p.Probed:
         name=backend.name,
         title=backend.title,
         version=version,
-        device=None if version is None else getattr(backend, "device", "cpu"),
+        device=None if version is None else "cpu",
         cannot_convert=reasons[Step.CONVERT],
         cannot_run=reasons[Step.RUN],
     )

@@ -174,7 +174,7 @@ class Child:
             artifact=request.artifact,
             model=_Forms(request.model),
             threads=request.threads,
-            device=getattr(backend, "device", request.device),
+            device=request.device,
         )
         try:
             session = backend.load(job).__enter__()  # it ends with this process
@@ -186,8 +186,8 @@ class Child:
         asked = request.candidate.precision
         if facts.precision != asked:
             raise RuntimeError(f"asked for {asked}, but the Session computes in {facts.precision}")
-        if facts.device.partition(":")[0] != job.device.partition(":")[0]:
-            raise RuntimeError(f"asked for device {job.device}, but the Session runs on {facts.device}")
+        if facts.device.partition(":")[0] != request.device.partition(":")[0]:
+            raise RuntimeError(f"asked for device {request.device}, but the Session runs on {facts.device}")
         self._session, self._model = session, request.model
         return p.Loaded(facts=facts, seconds=seconds)
 

@@ -83,7 +83,7 @@ def test_ultralytics_reads_our_header_and_finds_the_engine_behind_it(folder):
     reader = Reader(folder / ENGINE, "cpu")
     assert (reader.stride, reader.task, reader.batch, reader.imgsz, reader.channels) == (32, "detect", 2, [640, 640], 3)
     assert [reader.names[key] for key in sorted(reader.names)] == ["open", "short é"]
-    assert reader.dynamic is True
+    assert reader.dynamic is False  # of height and width
     assert reader.end2end is False
 
 

@@ -1,1 +1,1 @@
-"""What TensorRT and TensorRT-RTX share; not a backend."""
+"""What TensorRT and TensorRT-RTX share; no backend itself."""

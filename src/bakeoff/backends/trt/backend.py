@@ -17,10 +17,11 @@ import msgspec
 from bakeoff.backend import ConvertJob, LoadJob, Session, Step, missing
 from bakeoff.backends import qdq
 from bakeoff.backends.trt import build, engine_file, gpu, implicit, layers, log, options, versions
-from bakeoff.errors import one_line
+from bakeoff.errors import InputError, one_line
 from bakeoff.records import MIXED, Artifact, Candidate, Host, Model
 
 CACHE = "BAKEOFF_TENSORRT_CACHE"  # environment variable: a folder for the timing cache and calibration caches
+SUFFIXES = (".engine", ".plan", ".trt")
 OPSET = 17  # of the ONNX export; parsers since TensorRT 10.3 take it
 PLAIN = (("fp32", True), ("fp32", False), ("tf32", True), ("fp16", True), ("int8", True))  # whether of a free batch
 DYNAMIC = "d1-2"
@@ -31,7 +32,8 @@ class TensorRtBackend:
 
     name = ""
     title = ""
-    device = "cuda:0"  # it runs nowhere else
+    devices = ("cuda",)
+    adopts = "TensorRT engines (.engine, .plan, .trt)"
     module = ""  # to import
     extra = ""  # of bakeoff's package, to install it
     suggested = False  # whether it is worth a row on every host with an NVIDIA GPU
@@ -188,6 +190,22 @@ class TensorRtBackend:
             raise
         return opened
 
+    def takes(self, path: Path) -> bool:
+        """See `Adopter.takes`. The name does not tell which of the two made an engine: the one that is here may."""
+        return path.suffix in SUFFIXES and importlib.util.find_spec(self.module) is not None
+
+    def adopt(self, path: Path, model: Model) -> Any:
+        """See `Adopter.adopt`."""
+        from bakeoff.backends import engine
+
+        trt = importlib.import_module(self.module)
+        try:
+            header, content = engine_file.read(path)
+        except (ValueError, OSError) as error:
+            raise InputError(f"artifact {one_line(error)}") from error
+        files = {engine_file.ENGINE: path}
+        return engine.adopt(trt, path, model, header or {}, content, logger=log.logger(trt), files=files)
+
     def tunings(self, candidate: Candidate, host: Host, threads: int) -> Sequence[tuple[str, ...]]:
         """See `Tunable.tunings`. There are dozens of Candidates on request: none of them gets any."""
         from bakeoff.backends.trt import session
@@ -313,7 +331,7 @@ def _calibrator(trt: Any, job: ConvertJob, ask: build.Ask) -> Iterator[tuple[Any
 def _report_layers(trt: Any, opened: Any, folder: Path) -> None:
     """Write the layer report beside the engine, and put its sum into the Session's details."""
     try:
-        text = layers.inspect(trt, opened._engine)
+        text = layers.inspect(trt, opened.engine)
         found = layers.parse(text)
     except (ValueError, RecursionError, json.JSONDecodeError) as error:
         opened.details["layers"] = f"unknown: {one_line(error, 200)}"

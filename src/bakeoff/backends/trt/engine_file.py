@@ -54,7 +54,7 @@ def metadata(model: Model, profiles: Sequence[Profile], precision: str, options:
         "names": {str(index): name for index, name in enumerate(model.class_names)},
         "args": {
             "batch": batch,
-            "dynamic": any(profile.low != profile.high for profile in profiles),
+            "dynamic": False,  # of height and width: a free batch is none to Ultralytics
             "half": precision == "fp16",
             "int8": precision.startswith("int8"),
             "nms": False,
