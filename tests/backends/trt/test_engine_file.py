@@ -215,4 +215,10 @@ def test_an_engine_built_for_targets_is_taken_by_these_alone():
 def test_the_dla_core_stands_in_the_header_as_ultralytics_has_it():
     header = engine_file.metadata(MODEL, [Profile(low=1, opt=1, high=1)], "int8", Options(dla=1))
     assert header["dla"] == "1"
+    assert engine_file.dla_core(header) == 1
+    assert engine_file.dla_core({}) is None
+    assert engine_file.dla_core(None) is None
+    for strange in ("2", {}, [0], -1):
+        with pytest.raises(ValueError, match="names the DLA core"):
+            engine_file.dla_core({"dla": strange})
     assert header["args"] == {"batch": 1, "dynamic": False, "half": False, "int8": True, "nms": False}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -173,7 +172,6 @@ class TensorRtBackend:
             engine_file.refuse_elsewhere(
                 made, module=self.module, version=str(trt.__version__), gpu=here, model=job.model.model
             )
-        dla = (header or {}).get("dla")
         opened = session.open_session(
             trt,
             engine,
@@ -181,7 +179,7 @@ class TensorRtBackend:
             log=log.logger(trt),
             precision=job.candidate.precision if made is None else made.precision,
             host_code=made is not None and made.version_compatible,
-            dla_core=None if dla is None else int(dla),
+            dla_core=engine_file.dla_core(header),
         )
         try:
             _report_layers(trt, opened, folder)
@@ -333,7 +331,7 @@ def _report_layers(trt: Any, opened: Any, folder: Path) -> None:
     try:
         text = layers.inspect(trt, opened.engine)
         found = layers.parse(text)
-    except (ValueError, RecursionError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         opened.details["layers"] = f"unknown: {one_line(error, 200)}"
         return
     layers.check(opened.precision, found)

@@ -102,6 +102,20 @@ def _split(content: bytes) -> tuple[dict[str, Any] | None, bytes]:
     return (header, content[end:]) if isinstance(header, dict) else (None, content)
 
 
+def dla_core(header: dict[str, Any] | None) -> int | None:
+    """Return the DLA core that an engine's header names; `None`: it is for the GPU.
+
+    Raises:
+        ValueError: it names something else.
+    """
+    core = None if header is None else header.get("dla")
+    if core is None:
+        return None
+    if str(core) not in ("0", "1"):
+        raise ValueError(f"the engine's header names the DLA core {core!r}; expected 0 or 1: build it again")
+    return int(core)
+
+
 def read_sidecar(folder: Path) -> Made | None:
     """Return what made the engine in a folder; `None` where nothing says so, as for one made elsewhere.
 
