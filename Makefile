@@ -12,7 +12,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt packages/bakeoff-demo/pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(CONSTRAINTS) torch torchvision
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(CONSTRAINTS) -e packages/bakeoff-demo -e ".[all,dev]"
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet $(CONSTRAINTS) -e packages/bakeoff-demo -e ".[all,tensorrt-rtx,dev]"
 	touch $@
 
 demo: install
@@ -31,6 +31,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tools/check_tensorrt_types.py
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -278,6 +278,14 @@ def check_in_force(candidate: Candidate, asked: Mapping[str, object], found: Map
             raise RuntimeError(f"{candidate.key} asks for {name} = {value}, but {found.get(name)} is in force here")
 
 
+PROGRESS = "progress: "  # what a line of a child's log begins with that says how far a conversion is
+
+
+def tell_progress(text: str) -> None:
+    """Print how far a conversion is, so that bakeoff shows it while it waits."""
+    print(f"{PROGRESS}{text}", flush=True)
+
+
 _PART = re.compile(r"[a-z0-9][a-z0-9+._-]*")
 _SHAPE = re.compile(r"static|dyn|b[1-9][0-9]*|d[1-9][0-9]*-[1-9][0-9]*")
 

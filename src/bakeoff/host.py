@@ -22,6 +22,8 @@ PACKAGES = (
     "onnxruntime",
     "openvino",
     "nncf",
+    "tensorrt",
+    "tensorrt-rtx-cu13",
 )
 INSTRUCTION_SETS = (
     "avx2",

@@ -44,6 +44,6 @@ def _points() -> dict[str, EntryPoint]:
                 f"backend name {point.name!r} is registered twice, by {known.value} and {point.value}; remove one"
             )
         found.setdefault(point.name, point)
-    order = ("pytorch", "torchscript", "onnxruntime", "openvino")
+    order = ("pytorch", "torchscript", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx")
     built_in = {name: found.pop(name) for name in order if name in found}
     return {**built_in, **dict(sorted(found.items()))}

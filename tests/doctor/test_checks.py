@@ -261,8 +261,9 @@ def test_backends_that_cannot_run_have_their_reason_and_cure():
     missing = status(cannot_run="openvino is not installed; pip install 'bakeoff[openvino]'")
     broken = status(cannot_run="ended by signal 11; see probe-x.log")
     no_convert = status(version="1.0", device="cpu", cannot_convert="onnx is not installed; pip install onnx")
-    found = backends.judged([missing, broken, no_convert, status(version="1.0", device="cpu")])
-    assert [finding.level for finding in found] == ["note", "problem", "note", "ok"]
+    no_gpu = status(cannot_run="no NVIDIA GPU here: the driver shows none; X needs a host with one to run")
+    found = backends.judged([missing, broken, no_convert, status(version="1.0", device="cpu"), no_gpu])
+    assert [finding.level for finding in found] == ["note", "problem", "note", "ok", "note"]
     assert found[0].cure == "pip install 'bakeoff[openvino]'"
     assert found[1].cure is None  # the log of a probe is gone when the probe is over
     assert found[2].what.startswith("runs, but can't convert")

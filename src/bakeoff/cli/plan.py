@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bakeoff.cli import options
+
+if TYPE_CHECKING:
+    from bakeoff.records import Candidate
+
+MANY = 4  # options of one Candidate on request: so many share a line
 
 
 @click.command("plan")
@@ -36,10 +41,24 @@ def command(as_json: bool, **values: Any) -> None:
         names = ("candidate", "label", "status", "reason")
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=1))
         return
-    settings: dict[str, list[str]] = {}
+    settings: dict[str, list[str]] = {}  # key -> what may come after it, on request
+    variants: dict[str, list[str]] = {}
     for trial in trials:
+        one = trial.candidate
         if trial.skip == SETTING:
-            settings.setdefault(trial.candidate.plain.key, []).append("/".join(trial.candidate.tuning))
-    rows = [row for row, trial in zip(rows, trials, strict=True) if trial.skip != SETTING]
-    rows += [(f"{key}/…", "", "on request", ", ".join(names)) for key, names in settings.items()]
+            settings.setdefault(one.plain.key, []).append("/".join(one.tuning))
+        elif trial.skip == ON_REQUEST and one.options:
+            variants.setdefault(_without_options(one), []).append("/".join(one.options))
+    many = {key: names for key, names in variants.items() if len(names) >= MANY}
+    rows = [
+        row
+        for row, trial in zip(rows, trials, strict=True)
+        if trial.skip != SETTING
+        and not (trial.skip == ON_REQUEST and trial.candidate.options and _without_options(trial.candidate) in many)
+    ]
+    rows += [(f"{key}/…", "", "on request", ", ".join(names)) for key, names in (*many.items(), *settings.items())]
     terminal.table(("candidate", "label", "status", "reason"), rows)
+
+
+def _without_options(candidate: Candidate) -> str:
+    return "/".join((candidate.backend, candidate.precision, candidate.shape))

@@ -11,6 +11,8 @@ from bakeoff.records import BackendStatus, Finding
 from bakeoff.records.doctor import Level
 from bakeoff.steps.probe import probe_all
 
+NO_GPU = "no NVIDIA GPU here"  # how a reason begins on hosts that never had one
+
 
 def check(root: Path) -> list[Finding]:
     """Ask every backend, each in a child of its own."""
@@ -25,7 +27,7 @@ def judged(statuses: Sequence[BackendStatus]) -> list[Finding]:
         topic = f"backend {status.name}"
         if status.cannot_run:
             what, cure = split(status.cannot_run)
-            level: Level = "note" if "not installed" in what else "problem"
+            level: Level = "note" if "not installed" in what or what.startswith(NO_GPU) else "problem"
             found.append(Finding(level=level, topic=topic, what=f"can't run: {what}", cure=cure))
         elif status.cannot_convert:
             what, cure = split(status.cannot_convert)

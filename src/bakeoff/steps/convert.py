@@ -12,6 +12,7 @@ import msgspec
 from bakeoff.data import calibration
 from bakeoff.errors import InputError
 from bakeoff.records import MIXED, Artifact, Candidate, Recipe, RunRecord, Settings, Trial
+from bakeoff.steps import progress
 from bakeoff.steps.context import Context
 from bakeoff.steps.prepare import Inputs, ModelReader
 from bakeoff.worker import protocol as p
@@ -129,7 +130,8 @@ def convert(
             recipe=recipe,
         )
 
-    return ask_with_forms(worker, request, p.Converted, inputs.reader)
+    with progress.shown(worker.log, lambda text: context.observer.advance(0, f"{candidate.key}: {text}")):
+        return ask_with_forms(worker, request, p.Converted, inputs.reader)
 
 
 def ask_with_forms(
