@@ -39,7 +39,12 @@ ORDER = [
     "cli",
 ]
 BACKENDS_MAY_IMPORT = {"backend", "records", "errors"}
-SHARED_BY_BACKENDS = {"bakeoff.backends.qdq", "bakeoff.backends.ranking"}  # no backends themselves
+SHARED_BY_BACKENDS = {
+    "bakeoff.backends.elsewhere",
+    "bakeoff.backends.ir",
+    "bakeoff.backends.qdq",
+    "bakeoff.backends.ranking",
+}  # no backends themselves
 RUNTIMES = {"torch", "torchvision", "ultralytics", "onnx", "onnxruntime", "openvino", "nncf", "tensorrt", "pandas"}
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py") if path.name != "__main__.py")
 

@@ -11,7 +11,7 @@ import msgspec
 from bakeoff import host, judge, plan, report
 from bakeoff.errors import BakeoffError, InputError, StoreError, WorkerError
 from bakeoff.records import MIXED, Artifact, Candidate, Model, Recipe, RunRecord, Settings, Trial, Verdict
-from bakeoff.steps import cameras, convert, draws, prepare, repair, sustain, sweep, time, verify
+from bakeoff.steps import adopt, cameras, convert, draws, prepare, repair, sustain, sweep, time, verify
 from bakeoff.steps.context import Context, Observer, Silent
 from bakeoff.steps.probe import probe_all
 from bakeoff.store import VERSION, RunFolder
@@ -55,6 +55,8 @@ def bake(settings: Settings, out: Path, observer: Observer | None = None, *, res
 
 def _steps(context: Context, inputs: prepare.Inputs) -> None:
     settings = context.settings
+    if not context.run.trials:
+        inputs.adopted = adopt.adopt_all(context)
     prepare.read_dataset(context, inputs)
     if not context.run.trials:
         prepare.plan_trials(context, inputs)
@@ -108,6 +110,7 @@ def planned(settings: Settings) -> list[Trial]:
             inputs = prepare.Inputs(reader=reader)
             if settings.data is not None or settings.calibration is not None:
                 prepare.find_calibration(context, inputs)
+            inputs.adopted = adopt.adopt_all(context)
             prepare.plan_trials(context, inputs)
             offered = () if settings.only else context.run.offered
             return [
@@ -138,7 +141,7 @@ def convert_one(
             candidates = [candidate for _, proposed in probed for candidate in proposed]
             candidate = plan.named(candidates, key)
             layers = _recipe(candidate, recipe, context.run.model)
-            if candidate.quantised and settings.data is not None:
+            if candidate.calibrated and settings.data is not None:
                 prepare.check_calibration(context, inputs)
             (trial,) = plan.trials([candidate], [s for s, _ in probed], (), calibration=inputs.no_calibration)
             if trial.skip is not None:

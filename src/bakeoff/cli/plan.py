@@ -12,6 +12,7 @@ from bakeoff.cli import options
 @click.command("plan")
 @options.model
 @options.inputs
+@options.artifact
 @click.option("--only", multiple=True, metavar="GLOB", help="Only Candidates whose key matches.  [repeatable]")
 @click.option("--skip", multiple=True, metavar="GLOB", help="Not those whose key matches.  [repeatable]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")

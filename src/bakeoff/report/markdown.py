@@ -177,7 +177,7 @@ def _method(view: View) -> str:
             f"Images: {data.images} with {data.boxes} boxes from `{plain(data.path)}` ({data.background_images} "
             f"without a box, {data.duplicate_boxes} duplicate boxes dropped)"
         )
-        if any(line.trial.candidate.quantised and line.trial.skip is None for line in view.lines):
+        if any(line.trial.candidate.calibrated and line.trial.skip is None for line in view.lines):
             lines.append(
                 f"INT8 calibration: {data.calibration_images} images from "
                 f"`{plain(data.calibration_from or 'nowhere')}`, disjoint from validation by content, "

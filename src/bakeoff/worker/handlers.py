@@ -22,6 +22,7 @@ from bakeoff.pipeline import Pipeline
 from bakeoff.records import Artifact, Candidate, Model, Parity, SessionFacts
 from bakeoff.speed.streams import StreamPool, warm_up
 from bakeoff.worker import protocol as p
+from bakeoff.worker.adoption import take_over
 from bakeoff.worker.loads import Loads
 
 
@@ -141,7 +142,8 @@ class Child:
         )
         start = time.perf_counter()
         try:
-            artifact = backend.convert(job)
+            elsewhere = request.candidate.elsewhere
+            artifact = take_over(request.candidate, request.model, folder) if elsewhere else backend.convert(job)
         except _NeedsOnnx as need:
             return p.Converted(needs_batch=need.batch, needs_opset=need.opset)
         if not isinstance(artifact, Artifact):

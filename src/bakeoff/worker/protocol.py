@@ -5,9 +5,6 @@ The child's stdout and stderr go to a log file and are no part of this, so a run
 
 from __future__ import annotations
 
-import os
-import struct
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -30,13 +27,7 @@ from bakeoff.records import (
     SessionFacts,
     Workload,
 )
-
-LIMIT = 1 << 30  # bytes of one message; more is rubbish
-_LENGTH = struct.Struct(">Q")
-
-
-class ProtocolError(Exception):
-    """The other side sent what is no message."""
+from bakeoff.worker.pipe import ProtocolError, receive, write
 
 
 class Array(msgspec.Struct, frozen=True):
@@ -70,6 +61,17 @@ class Probe(Message, frozen=True, kw_only=True):
     host: Host
     model: Model | None = None
     threads: int | None = None  # of a Session by default; `None`: the usable cores
+
+
+class Adopt(Message, frozen=True, kw_only=True):
+    """Does this backend take this Artifact, made elsewhere for this Model?"""
+
+    backend: str
+    path: str
+    name: str  # option that the Candidate gets
+    model: Model
+    host: Host
+    threads: int  # of a Session by default
 
 
 class Describe(Message, frozen=True, kw_only=True):
@@ -209,7 +211,7 @@ class Sustain(Message, frozen=True, kw_only=True):
 
 
 Request = (
-    Probe | Describe | Export | Convert | Rank | Load | Detect | Evaluate | Emulate | WarmUpFor | Block
+    Probe | Adopt | Describe | Export | Convert | Rank | Load | Detect | Evaluate | Emulate | WarmUpFor | Block
     | ServeCameras | Sustain
 )  # fmt: skip
 
@@ -222,6 +224,14 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
 
     status: BackendStatus
     candidates: tuple[Candidate, ...] = ()
+
+
+class Adoption(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to `Adopt`."""
+
+    takes: str | None = None  # what the backend takes, in words; `None`: nothing made elsewhere
+    candidates: tuple[Candidate, ...] = ()  # the Artifact's own first, then its settings of loading
+    refusal: str | None = None  # why an Artifact of the kind that it takes can't be had
 
 
 class Converted(msgspec.Struct, frozen=True, kw_only=True):
@@ -342,10 +352,7 @@ def encode_value(value: object) -> msgspec.Raw:
 
 def send(fd: int, message: Message) -> None:
     """Write one message."""
-    payload = _encode(message)
-    view = memoryview(_LENGTH.pack(len(payload)) + payload)
-    while view:
-        view = view[os.write(fd, view) :]
+    write(fd, _encode(message))
 
 
 def receive_request(fd: int) -> Request | None:
@@ -364,35 +371,3 @@ def decode_reply(payload: bytes) -> Reply:
         return _decode_reply.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ProtocolError(f"not a message: {error}") from error
-
-
-def receive(fd: int, ready: Callable[[], None] = lambda: None) -> bytes | None:
-    """Read one payload; `None` at the end of the pipe. `ready` is called before each read, and may raise.
-
-    Raises:
-        ProtocolError: the pipe ends within a message, or its length is absurd.
-    """
-    head = _read(fd, _LENGTH.size, ready)
-    if not head:
-        return None
-    if len(head) < _LENGTH.size:
-        raise ProtocolError("the pipe ended within a message")
-    (length,) = _LENGTH.unpack(head)
-    if length > LIMIT:
-        raise ProtocolError(f"a message of {length} bytes")
-    payload = _read(fd, length, ready)
-    if len(payload) < length:
-        raise ProtocolError("the pipe ended within a message")
-    return payload
-
-
-def _read(fd: int, length: int, ready: Callable[[], None]) -> bytes:
-    parts = []
-    while length:
-        ready()
-        part = os.read(fd, min(length, 1 << 20))
-        if not part:
-            break
-        parts.append(part)
-        length -= len(part)
-    return b"".join(parts)
