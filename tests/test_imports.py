@@ -35,12 +35,14 @@ ORDER = [
     "report",
     "bake",
     "api",
+    "selftest",
     "testing",
     "cli",
 ]
 BACKENDS_MAY_IMPORT = {"backend", "records", "errors"}
 SHARED_BY_BACKENDS = {
     "bakeoff.backends.elsewhere",
+    "bakeoff.backends.engine",
     "bakeoff.backends.ir",
     "bakeoff.backends.qdq",
     "bakeoff.backends.ranking",
