@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+import bakeoff
 from tests import tiny
 
 PLUGIN = Callable[..., Path]
@@ -41,7 +43,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PLUGIN:
     def install(name: str, source: str, backends: Mapping[str, str]) -> Path:
         folder = write_plugin(tmp_path / "site", name, source, backends)
         monkeypatch.syspath_prepend(str(folder))
-        monkeypatch.setenv("PYTHONPATH", str(folder))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(Path(bakeoff.__file__).parents[1])]))
         monkeypatch.delitem(sys.modules, name, raising=False)
         return folder
 

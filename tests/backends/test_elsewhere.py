@@ -88,7 +88,7 @@ def test_an_onnx_file_without_metadata_is_judged_by_its_output(forms, tmp_path):
 @pytest.mark.parametrize("weights", ["inside", "beside"])
 def test_an_onnx_file_brings_its_external_weights(forms, tmp_path, weights):
     path = tiny.write_onnx(tmp_path / "theirs.onnx", batch=1)
-    beside = {"save_as_external_data": True, "location": "theirs.data", "size_threshold": 0}
+    beside = {"save_as_external_data": True, "location": "theirs.data", "size_threshold": 512}
     onnx.save(onnx.load(str(path)), str(path), **(beside if weights == "beside" else {}))
     _, session = taken(OnnxRuntime(), path, forms, tmp_path / "made")
     assert (tmp_path / "made" / "theirs.data").exists() == (weights == "beside")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,8 @@ from tests import tiny
 from tests.backends.networks import Forms, job, load
 
 onnx = pytest.importorskip("onnx")
+CONFIDENCE = 0.25
+Found = tuple[Any, Any, Any]  # boxes xyxy, scores, classes
 KEYS = {
     "onnxruntime/fp32/dyn": (OnnxRuntime, "dynamic.onnx"),
     "onnxruntime/fp32/b1": (OnnxRuntime, "b1.onnx"),
@@ -49,6 +52,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / f"{name}.png" for name in found}
 
 
+def assert_all_have_partners(some: Found, others: Found, *, box_px: float, score: float) -> None:
+    """Fail unless each detection that is not just above the threshold has a like one among the others."""
+    for xyxy, confidence, kind in zip(*some, strict=True):
+        if confidence > CONFIDENCE + score:
+            same = np.abs(others[0] - xyxy).max(1) < box_px
+            assert (same & (np.abs(others[1] - confidence) < score) & (others[2] == kind)).sum() == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 def test_ultralytics_finds_in_our_artifact_what_our_pipeline_finds(key, forms, images, tmp_path, monkeypatch):
@@ -60,7 +71,7 @@ def test_ultralytics_finds_in_our_artifact_what_our_pipeline_finds(key, forms, i
     artifact = kind().convert(made)
     session = load(kind(), made, artifact)
     clock = iter(range(1000))
-    pipeline = Pipeline(session, forms.model.imgsz, 1, timed(0.25), lambda: next(clock))
+    pipeline = Pipeline(session, forms.model.imgsz, 1, timed(CONFIDENCE), lambda: next(clock))
     ours = pipeline.predict([decode(images["square"])])[0][0]
     assert len(ours) > 3
 
@@ -68,12 +79,15 @@ def test_ultralytics_finds_in_our_artifact_what_our_pipeline_finds(key, forms, i
 
     network = YOLO(str(made.folder / file))
     assert tuple(network.names.values()) == forms.model.class_names
-    (theirs,) = network.predict(str(images["square"]), conf=0.25, iou=0.7, verbose=False)
-    order = np.argsort(-theirs.boxes.conf.numpy(), kind="stable")
-    assert theirs.boxes.cls.numpy()[order].astype(int).tolist() == ours.classes.tolist()
-    assert np.allclose(theirs.boxes.conf.numpy()[order], ours.scores, atol=1e-3)
-    assert np.allclose(theirs.boxes.xyxy.numpy()[order], ours.xyxy, atol=0.1)
-    (strip,) = network.predict(str(images["strip"]), conf=0.25, verbose=False)  # no rectangle is fed to a square input
+    (theirs,) = network.predict(str(images["square"]), conf=CONFIDENCE, iou=0.7, verbose=False)
+    found = theirs.boxes.xyxy.numpy(), theirs.boxes.conf.numpy(), theirs.boxes.cls.numpy()
+    # Ultralytics lets OpenVINO compute in bfloat16 where the CPU has AMX (benchmarks/openvino_f32.py)
+    box_px, score = (3.0, 0.1) if kind is OpenVino else (0.1, 1e-3)
+    assert_all_have_partners((ours.xyxy, ours.scores, ours.classes), found, box_px=box_px, score=score)
+    assert_all_have_partners(found, (ours.xyxy, ours.scores, ours.classes), box_px=box_px, score=score)
+    (strip,) = network.predict(
+        str(images["strip"]), conf=CONFIDENCE, verbose=False
+    )  # no rectangle is fed to a square input
     assert len(strip.boxes)
 
 

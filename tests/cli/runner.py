@@ -11,6 +11,9 @@ from pathlib import Path
 
 import psutil
 
+import bakeoff as bakeoff_package
+
+SOURCE = Path(bakeoff_package.__file__).parents[1]  # what the tests import is what the command runs
 FAST = ("--quick", "--frames", "16", "--workload", "1x1")
 
 
@@ -19,7 +22,7 @@ def start(
 ) -> subprocess.Popen[str]:
     """Start `bakeoff ARGUMENTS`; `plugins` are folders with distributions, `code` runs before it."""
     environment = {**os.environ, "COLUMNS": "200"}
-    environment["PYTHONPATH"] = os.pathsep.join(map(str, plugins))
+    environment["PYTHONPATH"] = os.pathsep.join(map(str, [*plugins, SOURCE]))
     program = f"{code}\nfrom bakeoff.cli import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
