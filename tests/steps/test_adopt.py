@@ -13,6 +13,7 @@ from bakeoff.cli import invoke
 from bakeoff.records import BackendStatus, Candidate
 from bakeoff.steps.adopt import name_of
 from tests import tiny
+from tests.cli.runner import FAST
 
 PLUGIN = '''
 import os, shutil
@@ -139,3 +140,16 @@ def test_an_artifact_that_takes_its_reader_down_is_refused_in_a_line(plugin, ref
     plugin("taking_plugin", PLUGIN, {"taking": "Taking"})
     (tmp_path / "bad.crash").write_text("x")
     assert "artifact bad.crash cannot be read: the child ended with exit code 7" in refused("bad.crash")
+
+
+@pytest.mark.slow
+def test_an_onnx_file_and_its_settings_of_loading_are_timed_like_ours(tiny_model, tiny_data, tmp_path):
+    path = tiny.write_onnx(tmp_path / "theirs.onnx", batch=1)
+    words = ["time", str(tiny_model), "--data", str(tiny_data), "--artifact", str(path), "--out", str(tmp_path / "run")]
+    only = ["--only", "*/from-theirs", "--only", "*/from-theirs/nospin"]
+    assert invoke([*words, *only, "--threads", "2", *FAST]) == 0
+    run = Run(tmp_path / "run")
+    mine = "onnxruntime/fp32/b1/from-theirs"
+    assert [row["candidate"] for row in run.rows] == ["onnxruntime/fp32/dyn", mine, f"{mine}/nospin"]
+    assert all(row["latency_1x1_ms"] for row in run.rows)
+    assert "Made elsewhere: `onnxruntime/fp32/b1/from-theirs`" in (run.path / "report.md").read_text()
