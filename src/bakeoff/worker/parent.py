@@ -19,8 +19,7 @@ import msgspec
 
 from bakeoff.errors import InputError, one_line
 from bakeoff.records import Failure
-from bakeoff.worker.pipe import ProtocolError, receive
-from bakeoff.worker.protocol import Failed, Request, decode_reply, send
+from bakeoff.worker.protocol import Failed, ProtocolError, Request, decode_reply, receive, send
 
 T = TypeVar("T")
 TAIL_BYTES = 4000
