@@ -18,6 +18,7 @@ from bakeoff.steps import cameras as step
 from bakeoff.steps.context import Context, Silent
 from bakeoff.store import RunFolder
 from bakeoff.worker import protocol as p
+from bakeoff.worker import wire
 from tests.speed.queues import MS, simulate
 
 ONE_AND_TWO = (Workload(streams=1, batch=1), Workload(streams=2, batch=1), Workload(streams=1, batch=2))
@@ -47,7 +48,7 @@ class Children:
         schedule = Schedule.draw(request.cameras, request.interval_ns, request.frames, request.seed)
         served = simulate(schedule, request.streams, lambda frame, begin: int(ms * MS))
         names = ("phase_ns", "wait_ns", "latency_ns", "slept")
-        return p.ServedCameras(**{name: p.Array.of(getattr(served, name)) for name in names})
+        return p.ServedCameras(**{name: wire.Array.of(getattr(served, name)) for name in names})
 
 
 def trial(name):

@@ -17,6 +17,7 @@ from bakeoff.errors import BakeoffError, one_line
 from bakeoff.records import BackendStatus
 from bakeoff.worker import adoption
 from bakeoff.worker import protocol as p
+from bakeoff.worker import wire
 
 
 def _probe(request: p.Probe) -> p.Probed:
@@ -63,7 +64,7 @@ def main() -> None:
     os.set_inheritable(fd_out, False)
     child: Any = None
     while (request := p.receive_request(fd_in)) is not None:
-        reply: p.Reply
+        reply: wire.Reply
         try:
             if isinstance(request, p.Probe):
                 value: object = _probe(request)
@@ -75,14 +76,14 @@ def main() -> None:
 
                     child = Child(threads)
                 value = child.handle(request)
-            reply = p.Done(value=p.encode_value(value), peak_memory_bytes=peak_memory_bytes())
+            reply = wire.Done(value=wire.encode_value(value), peak_memory_bytes=peak_memory_bytes())
         except Exception as error:
             traceback.print_exc()
             if isinstance(error, BakeoffError):
-                reply = p.Failed(cause=one_line(error, 1000), bad_input=error.exit_code == 2)
+                reply = wire.Failed(cause=one_line(error, 1000), bad_input=error.exit_code == 2)
             else:
-                reply = p.Failed(cause=f"{type(error).__name__}: {one_line(error)}")
-        p.send(fd_out, reply)
+                reply = wire.Failed(cause=f"{type(error).__name__}: {one_line(error)}")
+        wire.send(fd_out, reply)
     os._exit(0)  # a runtime's own tear-down can hang or crash, and has nothing left to do
 
 

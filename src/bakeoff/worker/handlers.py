@@ -24,6 +24,8 @@ from bakeoff.speed.streams import StreamPool, warm_up
 from bakeoff.worker import protocol as p
 from bakeoff.worker.adoption import take_over
 from bakeoff.worker.loads import Loads
+from bakeoff.worker.wire import Array
+from bakeoff.worker.loads import Loads
 
 
 class _NeedsOnnx(BaseException):
@@ -286,10 +288,10 @@ class Child:
     def _block(self, request: p.Block) -> p.Timed:
         samples = self._pool(request).block(request.first_frame, request.count)
         return p.Timed(
-            pre_ns=p.Array.of(samples.pre_ns),
-            run_ns=p.Array.of(samples.run_ns),
-            post_ns=p.Array.of(samples.post_ns),
-            span_ns=p.Array.of(samples.span_ns),
+            pre_ns=wire.Array.of(samples.pre_ns),
+            run_ns=wire.Array.of(samples.run_ns),
+            post_ns=wire.Array.of(samples.post_ns),
+            span_ns=wire.Array.of(samples.span_ns),
             rest_ns=samples.rest_ns,
         )
 

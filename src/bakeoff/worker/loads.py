@@ -13,6 +13,7 @@ from bakeoff.pipeline import Pipeline
 from bakeoff.speed.arrivals import Schedule, ServerPool, hold_frames
 from bakeoff.speed.sustain import predict_for
 from bakeoff.worker import protocol as p
+from bakeoff.worker import wire
 
 
 class Loads:
@@ -37,17 +38,17 @@ class Loads:
         schedule = Schedule.draw(request.cameras, request.interval_ns, request.frames, request.seed)
         served = self._servers[request.streams].serve(schedule)
         return p.ServedCameras(
-            phase_ns=p.Array.of(served.phase_ns),
-            wait_ns=p.Array.of(served.wait_ns),
-            latency_ns=p.Array.of(served.latency_ns),
-            slept=p.Array.of(served.slept),
+            phase_ns=wire.Array.of(served.phase_ns),
+            wait_ns=wire.Array.of(served.wait_ns),
+            latency_ns=wire.Array.of(served.latency_ns),
+            slept=wire.Array.of(served.slept),
         )
 
     def _sustain(self, request: p.Sustain) -> p.Stretch:
         if self._single is None:
             self._single = self._pipeline()
         latencies, span = predict_for(self._single, self._frames, request.seconds, request.first_frame)
-        return p.Stretch(latency_ns=p.Array.of(np.array(latencies, np.int64)), span_ns=span)
+        return p.Stretch(latency_ns=wire.Array.of(np.array(latencies, np.int64)), span_ns=span)
 
     def _pipeline(self) -> Pipeline:
         return Pipeline(self._session, self._imgsz, 1, self._thresholds, time.perf_counter_ns)

@@ -19,7 +19,8 @@ import msgspec
 
 from bakeoff.errors import InputError, one_line
 from bakeoff.records import Failure
-from bakeoff.worker.protocol import Failed, ProtocolError, Request, decode_reply, receive, send
+from bakeoff.worker.protocol import Request
+from bakeoff.worker.wire import Failed, ProtocolError, decode_reply, receive, send
 
 T = TypeVar("T")
 TAIL_BYTES = 4000
