@@ -15,9 +15,8 @@ from bakeoff import registry
 from bakeoff.backend import Step, check_candidates
 from bakeoff.errors import BakeoffError, one_line
 from bakeoff.records import BackendStatus
-from bakeoff.worker import adoption
+from bakeoff.worker import adoption, wire
 from bakeoff.worker import protocol as p
-from bakeoff.worker import wire
 
 
 def _probe(request: p.Probe) -> p.Probed:

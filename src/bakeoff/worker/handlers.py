@@ -22,9 +22,8 @@ from bakeoff.pipeline import Pipeline
 from bakeoff.records import Artifact, Candidate, Model, Parity, SessionFacts
 from bakeoff.speed.streams import StreamPool, warm_up
 from bakeoff.worker import protocol as p
+from bakeoff.worker import wire
 from bakeoff.worker.adoption import take_over
-from bakeoff.worker.loads import Loads
-from bakeoff.worker.wire import Array
 from bakeoff.worker.loads import Loads
 
 
