@@ -317,16 +317,18 @@ def _adopted(path: Path, model: Model) -> Adopted:
     sums = sum(weight.dims[0] == 1 for weight in _weights(document) if weight is not None and weight.dims)
     in_float = max(0, operations["Conv"] + operations["FusedConv"] - sums)
     how: dict[str, Any] = {"metadata": kept}
+    stored = {node.op_type for node in document.graph.node}
     if integer:
-        stored = {node.op_type for node in document.graph.node}
         how |= {"layers": integer + in_float, "float_layers": [], "float_count": in_float}
         how["form"] = "integer operations" if stored & {"QLinearConv", "ConvInteger"} else QDQ
+    # 8-bit values that this CPU computes with in float, and weights of 16 bits, are options: not what is computed in
     half = any(_is_half(tensor) for tensor in document.graph.initializer)
+    options_of_key = {"qdq": "QuantizeLinear" in stored, "fp16-weights": half} if not integer else {}
     batch = None if shape == "dyn" else 1
     return Adopted(
         precision="fp32" if not integer else MIXED if in_float else "int8",
         shape=shape,
-        options=("fp16-weights",) if half and not integer else (),
+        options=tuple(name for name, there in options_of_key.items() if there),
         files={_file_name(batch): path, **{name: path.parent / name for name in _external(path, document)}},
         batches=() if batch is None else (batch,),
         how=how,
