@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bakeoff.backend import LoadJob, ultralytics_metadata
-from bakeoff.backends import elsewhere, engine
-from bakeoff.backends.onnxruntime import OnnxRuntime
+from bakeoff.backends import elsewhere, engine, qdq
+from bakeoff.backends.onnxruntime import QUANTISED, OnnxRuntime
 from bakeoff.backends.openvino import OpenVino
 from bakeoff.backends.torchscript import TorchScript
 from bakeoff.errors import InputError
@@ -104,6 +104,18 @@ def test_a_quantised_onnx_file_is_named_for_the_graph_that_runs(tmp_path):
     assert candidate.key == "onnxruntime/int8/b1/from-x"
     assert session.details["convolutions"] == {"int8": 3, "fp32": 1}
     assert np.isfinite(session.emulate(noise(1))[0]).all()
+
+
+def test_signed_activations_are_named_for_what_this_cpu_makes_of_them(tmp_path):
+    forms = Forms(write_network(tmp_path / "network.onnx"), tmp_path)
+    document = qdq.read(forms.onnx(1))
+    ranges = qdq.calibrate(document, Images(noise(4)), QUANTISED)
+    path = tmp_path / "signed.onnx"
+    onnx.save(qdq.quantise(document, ranges, qdq.chosen(document, QUANTISED), activations="QInt8"), str(path))
+    candidate, session = taken(OnnxRuntime(), path, forms, tmp_path / "made")
+    integer = session.details.get("convolutions", {}).get("int8", 0)  # none on many an x86
+    assert candidate.precision == {0: "fp32", 3: "int8"}.get(integer, "int8+fp32")
+    assert candidate.options == (("from-x",) if integer else ("qdq", "from-x"))
 
 
 def test_float16_weights_computed_in_float32_are_an_option_of_the_key(forms, tmp_path):
