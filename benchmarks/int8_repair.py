@@ -32,6 +32,7 @@ from bakeoff import host, models
 from bakeoff.accuracy.boxes import DetectionTable, GroundTruth
 from bakeoff.accuracy.evaluate import evaluate
 from bakeoff.backend import ConvertJob
+from bakeoff.backends import ir
 from bakeoff.backends.onnxruntime import QUANTISED, OnnxRuntime
 from bakeoff.backends.openvino import OpenVino  # blocks the telemetry of openvino and nncf
 from bakeoff.data import calibration, yolo
@@ -109,7 +110,7 @@ def ours(key: str, forms: Forms, drawn: Drawn, recipe: Recipe | None = None) -> 
     """Convert with bakeoff's backend."""
     made = job(key, forms, drawn, recipe)
     OpenVino().convert(made)
-    return made.folder / "model.xml"
+    return made.folder / ir.FOLDER / "model.xml"
 
 
 def plain(forms: Forms, drawn: Drawn) -> Path:

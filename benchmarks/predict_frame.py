@@ -27,6 +27,7 @@ from openvino_f32 import default_precision
 from ultralytics_child import Theirs
 
 from bakeoff import host
+from bakeoff.backends import ir
 from bakeoff.data import frames as cache
 from bakeoff.records import Artifact, Candidate, Model, Workload
 from bakeoff.stats import Ratio, paired_ratio
@@ -40,7 +41,7 @@ OURS = {  # Candidate, its Artifact's batches, what the backend calls the file
     "pytorch": (Candidate(backend="pytorch", precision="fp32", shape="dyn"), (), "model.pt"),
     "torchscript": (Candidate(backend="torchscript", precision="fp32", shape="static"), (1,), "b1.torchscript"),
     "onnxruntime": (Candidate(backend="onnxruntime", precision="fp32", shape="b1"), (1,), "b1.onnx"),
-    "openvino": (Candidate(backend="openvino", precision="fp32", shape="b1"), (), "model.xml"),
+    "openvino": (Candidate(backend="openvino", precision="fp32", shape="b1"), (), f"{ir.FOLDER}/model.xml"),
 }
 Samples = npt.NDArray[np.float64]  # (rounds, k, 4): end to end, pre, run, post, in milliseconds
 
@@ -87,7 +88,7 @@ def prepare(count: int) -> dict[str, Artifact]:
     for runtime, source in common.ultralytics_files().items():
         _, batches, name = OURS[runtime]
         folder = WORK / "artifacts" / runtime
-        folder.mkdir(parents=True)
+        (folder / name).parent.mkdir(parents=True)
         if source.is_dir():
             for file in (next(source.glob("*.xml")), next(source.glob("*.bin"))):
                 shutil.copyfile(file, (folder / name).with_suffix(file.suffix))

@@ -47,6 +47,7 @@ import psutil
 from openvino_f32 import VARIABLE
 
 from bakeoff import host
+from bakeoff.backends import ir
 from bakeoff.data import frames as cache
 from bakeoff.data.images import decode
 from bakeoff.data.letterbox import Normaliser, letterbox
@@ -244,7 +245,7 @@ class Reconciler:
         settings = WORK / "benchmark_app.json"
         settings.write_text(json.dumps({"CPU": {"INFERENCE_NUM_THREADS": self.threads}}))
         size = f"[1,3,{common.IMGSZ},{common.IMGSZ}]"
-        words = ["-m", str(WORK / "openvino" / "model.xml"), "-hint", "latency", "-api", "sync"]
+        words = ["-m", str(WORK / "openvino" / ir.FOLDER / "model.xml"), "-hint", "latency", "-api", "sync"]
         words += ["-t", str(self.seconds), "-load_config", str(settings)]
         words += ["-shape" if comparison.own_shape else "-data_shape", size]
         if comparison.own_precision:
@@ -316,7 +317,7 @@ def prepare() -> None:
     letterbox(frames[0], canvas)
     Normaliser(common.IMGSZ)(canvas, tensor[0])
     np.save(WORK / "tensor.npy", tensor)
-    shutil.copytree(WORK / "openvino", WORK / "theirs_openvino_model")  # Ultralytics tells formats by names
+    shutil.copytree(WORK / "openvino" / ir.FOLDER, WORK / "theirs_openvino_model")  # Ultralytics tells formats by names
     shutil.copyfile(common.shared_model(), WORK / "theirs.pt")
     mark.write_text(json.dumps(made))
 

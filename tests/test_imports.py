@@ -35,11 +35,19 @@ ORDER = [
     "report",
     "bake",
     "api",
+    "selftest",
     "testing",
     "cli",
 ]
 BACKENDS_MAY_IMPORT = {"backend", "records", "errors"}
-SHARED_BY_BACKENDS = ("bakeoff.backends.qdq", "bakeoff.backends.ranking", "bakeoff.backends.trt")  # none themselves
+SHARED_BY_BACKENDS = (
+    "bakeoff.backends.elsewhere",
+    "bakeoff.backends.engine",
+    "bakeoff.backends.ir",
+    "bakeoff.backends.qdq",
+    "bakeoff.backends.ranking",
+    "bakeoff.backends.trt",
+)  # none themselves
 RUNTIMES = {
     "torch", "torchvision", "ultralytics", "onnx", "onnxruntime", "openvino", "nncf", "tensorrt", "tensorrt_rtx",
     "cuda", "pandas",

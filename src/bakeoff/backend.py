@@ -234,6 +234,36 @@ def device_for(backend: Backend, asked: str | None) -> str | None:
     return "cpu" if "cpu" in kinds else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Adopted:
+    """What a Backend makes of an Artifact made elsewhere; bakeoff copies its files and forms the Candidate."""
+
+    precision: str  # computed in, in the words of keys
+    shape: str  # dyn, bN or dMIN-MAX
+    files: Mapping[str, Path]  # name in the Artifact, as `load` looks for it -> the file to copy
+    options: tuple[str, ...] = ()  # of the key, before the one that says where it comes from
+    batches: tuple[int, ...] = ()  # as in `Artifact`
+    how: Mapping[str, Any] = field(default_factory=dict)  # plain JSON values: what `load` needs, what the file says
+
+
+class Adopter(Protocol):
+    """A Backend that takes Artifacts made elsewhere, by another exporter."""
+
+    adopts: str  # what it takes, in words: `ONNX files (.onnx)`
+
+    def takes(self, path: Path) -> bool:
+        """Return whether this path is of its kind, by its name; imports nothing."""
+        ...
+
+    def adopt(self, path: Path, model: Model) -> Adopted:
+        """Return what the Artifact is, after making sure that it fits the Model; asked again before it is copied.
+
+        Raises:
+            InputError: it is broken, or made for another task, other classes or another input.
+        """
+        ...
+
+
 def thread_counts(host: Host, threads: int) -> list[int]:
     """Return the numbers of threads worth trying beside the default: powers of two, all cores, all logical CPUs."""
     most = host.cpus_usable or host.cores_usable
@@ -309,6 +339,32 @@ def check_candidates(name: str, candidates: Sequence[Candidate]) -> None:
         if key in seen:
             raise ValueError(f"backend {name!r} proposes {key!r} twice")
         seen.add(key)
+
+
+def ultralytics_metadata(model: Model, batch: int | None) -> dict[str, Any]:
+    """Return what Ultralytics' loaders read in an exported file, so that `YOLO(file)` takes it as it is.
+
+    The same for every export of a Model: a date of its own would give equal files another sha256. `dynamic` means free
+    height and width to Ultralytics, which then feeds rectangles: a free batch alone is none.
+
+    Args:
+        model: the Model.
+        batch: what the file is fixed to; `None`: any, of which Ultralytics then uses 1.
+    """
+    size = [model.imgsz, model.imgsz]
+    return {
+        "description": f"made by bakeoff from {Path(model.path).name}",
+        **model.origin,  # author, version, date, license: those of the weights
+        "task": model.task,
+        "stride": model.stride,
+        "batch": batch or 1,
+        "imgsz": size,
+        "channels": 3,
+        "end2end": False,
+        "args": {"batch": batch or 1, "imgsz": size, "dynamic": False, "nms": False},
+        **({"names": dict(enumerate(model.class_names))} if model.named else {}),
+        "model_sha256": model.sha256,
+    }
 
 
 def missing(package: str, extra: str) -> str | None:

@@ -25,7 +25,7 @@ from bakeoff.records import (
     Trial,
     Verdict,
 )
-from bakeoff.steps import cameras, check, convert, draws, prepare, repair, sustain, sweep, time, verify
+from bakeoff.steps import adopt, cameras, check, convert, draws, prepare, repair, sustain, sweep, time, verify
 from bakeoff.steps.context import Context, Observer, Silent
 from bakeoff.steps.probe import probe_all
 from bakeoff.store import VERSION, RunFolder
@@ -69,6 +69,8 @@ def bake(settings: Settings, out: Path, observer: Observer | None = None, *, res
 
 def _steps(context: Context, inputs: prepare.Inputs) -> None:
     settings = context.settings
+    if not context.run.trials:
+        inputs.adopted = adopt.adopt_all(context)
     prepare.read_dataset(context, inputs)
     if not context.run.trials:
         prepare.plan_trials(context, inputs)
@@ -122,6 +124,7 @@ def planned(settings: Settings) -> list[Trial]:
             inputs = prepare.Inputs(reader=reader)
             if settings.data is not None or settings.calibration is not None:
                 prepare.find_calibration(context, inputs)
+            inputs.adopted = adopt.adopt_all(context)
             prepare.plan_trials(context, inputs)
             offered = () if settings.only else context.run.offered
             return [

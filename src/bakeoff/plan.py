@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bakeoff.errors import InputError, nearest
-from bakeoff.records import MIXED, BackendStatus, Candidate, Model, Trial, Workload
+from bakeoff.records import BackendStatus, Candidate, Model, Trial, Workload
 
 REFERENCE_BACKEND = {"ultralytics": "pytorch", "onnx": "onnxruntime"}
 
@@ -31,7 +31,8 @@ def select(
 
     Those on request are left out, unless an `--only` pattern matches them and no other: `onnxruntime/*` means the plain
     ones, `onnxruntime/int8/static/*` those beside the plain one. Settings of loading come last: they are taken where a
-    pattern matches nothing else, so `onnxruntime/fp32/static/*` means all of them, `*/t1` one of each.
+    pattern matches nothing else, so `onnxruntime/fp32/static/*` means all of them, `*/t1` one of each. An Artifact made
+    elsewhere was named by its path: it needs no pattern, but `--skip` takes it away.
 
     Raises:
         InputError: a pattern matches no Candidate.
@@ -48,6 +49,7 @@ def select(
             matched = [one for one in candidates if one.matches(pattern)]
             untuned = [one for one in matched if not one.tuning]
             wanted += [one for one in plain if one in matched] or untuned or matched
+    wanted += [candidate for candidate in candidates if candidate.elsewhere and not candidate.on_request]
     chosen = [
         candidate
         for candidate in candidates
@@ -102,10 +104,10 @@ def trials(
     result = []
     for candidate in candidates:
         backend = status[candidate.backend]
-        reason = backend.cannot_convert
-        if reason is None and candidate.quantised:
+        reason = None if candidate.elsewhere else backend.cannot_convert
+        if reason is None and candidate.calibrated:
             reason = calibration
-        if reason is None and candidate.precision == MIXED and not judged:
+        if reason is None and candidate.from_recipe and not judged:
             reason = "which layers stay in float is decided by accuracy; use bakeoff run or verify, with labels"
         blocked = {
             str(workload): f"{candidate.shape} takes no batch of {workload.batch}"

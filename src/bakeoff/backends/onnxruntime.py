@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bakeoff.backend import (
+    Adopted,
     BaseSession,
     ConvertJob,
     Images,
@@ -23,12 +25,14 @@ from bakeoff.backend import (
     tuning_of,
     version_of,
 )
-from bakeoff.backends import qdq, ranking
+from bakeoff.backends import elsewhere, qdq, ranking
+from bakeoff.errors import InputError, one_line
 from bakeoff.records import MIXED, Artifact, Candidate, Host, Model, Recipe
 
 # SiLU too: 52 ms of CPU time, 83 with convolutions alone, 97 in FP32; mAP50-95 0.628, 0.604, 0.600
 # (docs/decisions/0013-onnx-quantiser.md)
 QUANTISED = ("Conv", "Sigmoid", "Mul", "Add")
+QDQ = "Q/DQ"
 NO_SPIN = "nospin"  # idle threads sleep at once, instead of looking for work in a loop first
 SPINNING = "session.intra_op.allow_spinning"  # https://onnxruntime.ai/docs/performance/tune-performance/threading.html
 
@@ -38,6 +42,7 @@ class OnnxRuntime:
 
     name = "onnxruntime"
     title = "ONNX Runtime"
+    adopts = "ONNX files (.onnx)"
 
     def probe(self) -> str:
         """See `Backend.probe`."""
@@ -93,6 +98,16 @@ class OnnxRuntime:
             how |= _quantise(job, sources)
         return Artifact.of(job.folder, batches=[batch for batch in batches if batch is not None], **how)
 
+    def takes(self, path: Path) -> bool:
+        """See `Adopter.takes`."""
+        return path.suffix.lower() == ".onnx"
+
+    def adopt(self, path: Path, model: Model) -> Adopted:
+        """See `Adopter.adopt`. What it computes in is told by the graph that ONNX Runtime makes of it on this CPU."""
+        if reason := missing("onnx", "onnx"):
+            raise InputError(f"artifact {path} needs onnx to be read: {reason}")
+        return _adopted(path, model)
+
     def load(self, job: LoadJob) -> OnnxRuntimeSession:
         """See `Backend.load`."""
         import onnxruntime
@@ -106,7 +121,8 @@ class OnnxRuntime:
             options.add_session_config_entry(SPINNING, "0")
         files = {batch: Path(job.artifact.folder) / _file_name(batch) for batch in (job.artifact.batches or (None,))}
         if job.candidate.precision != "fp32":
-            return QuantisedSession(files, options, job)
+            kind = QuantisedSession if job.artifact.how.get("form", QDQ) == QDQ else IntegerSession
+            return kind(files, options, job)
         sessions = {
             batch: onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
             for batch, file in files.items()
@@ -185,14 +201,13 @@ class OnnxRuntimeSession(BaseSession):
         return outputs
 
 
-class QuantisedSession(OnnxRuntimeSession):
-    """InferenceSessions of Q/DQ graphs, which ONNX Runtime turns into integer operations where it can."""
+class IntegerSession(OnnxRuntimeSession):
+    """InferenceSessions of quantised graphs, whose integer operations are counted."""
 
     def __init__(self, files: Mapping[int | None, Path], options: Any, job: LoadJob) -> None:
         import onnxruntime
 
         self._files, self._threads = files, job.threads
-        self._emulating: dict[Path, Any] = {}
         sessions, convolutions = {}, {}
         with tempfile.TemporaryDirectory() as folder:
             optimised = Path(folder) / "optimised.onnx"
@@ -201,13 +216,22 @@ class QuantisedSession(OnnxRuntimeSession):
                 sessions[batch] = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
                 convolutions[batch] = _convolutions(optimised)
         super().__init__(sessions, job)
-        layers, kept = job.artifact.how["layers"], len(job.artifact.how["float_layers"])
+        how = job.artifact.how
+        layers, kept = how["layers"], how.get("float_count", len(how["float_layers"]))
         fewest = min(found["int8"] for found in convolutions.values())
         self.details |= {"convolutions": convolutions[next(iter(files))], "layers": layers, "float_layers": kept}
         if fewest == layers - kept:
             self.precision = MIXED if kept else "int8"
         else:
             self.precision = f"int8 in {fewest} of {layers} convolutions ({kept} were kept in float on purpose)"
+
+
+class QuantisedSession(IntegerSession):
+    """InferenceSessions of Q/DQ graphs, which ONNX Runtime turns into integer operations where it can."""
+
+    def __init__(self, files: Mapping[int | None, Path], options: Any, job: LoadJob) -> None:
+        super().__init__(files, options, job)
+        self._emulating: dict[Path, Any] = {}
 
     def emulate(self, images: Images) -> Outputs:
         """See `Emulator.emulate`: without graph optimisation each operation between DQ and Q is computed in float."""
@@ -250,7 +274,98 @@ def _convolutions(file: Path) -> dict[str, int]:
     def nodes(kind: str) -> int:
         return content.count(b"\x22" + bytes([len(kind)]) + kind.encode())
 
-    return {"int8": nodes("QLinearConv"), "fp32": nodes("Conv") + nodes("FusedConv")}
+    return {"int8": nodes("QLinearConv") + nodes("ConvInteger"), "fp32": nodes("Conv") + nodes("FusedConv")}
+
+
+def _adopted(path: Path, model: Model) -> Adopted:
+    """Read an ONNX file made elsewhere.
+
+    Raises:
+        InputError: it is broken, or not for the Model.
+    """
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder) / "optimised.onnx")
+        try:
+            document = onnx.load(str(path), load_external_data=False)
+            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            running = onnx.load(options.optimized_model_filepath)
+        except Exception as error:  # protobuf and ONNX Runtime each have errors of their own
+            raise InputError(f"artifact {path} is damaged or no ONNX file: {one_line(error, 160)}") from error
+    inputs, head = session.get_inputs(), session.get_outputs()[0]
+    if len(inputs) != 1:
+        raise InputError(f"artifact {path} has {len(inputs)} inputs; expected one, the images")
+    for value, what in ((inputs[0], "input"), (head, "output")):
+        if value.type != "tensor(float)":
+            raise InputError(f"artifact {path}: its {what} is {value.type}; make it with float32 in- and outputs")
+    kept = elsewhere.check_metadata(path, session.get_modelmeta().custom_metadata_map, model)
+    shape = elsewhere.check_images(path, model, _free(inputs[0].shape))
+    given = _free(head.shape)
+    if None in given[1:]:  # it is told by an output alone
+        image = np.zeros((1, 3, model.imgsz, model.imgsz), np.float32)
+        given = list(session.run([head.name], {inputs[0].name: image})[0].shape)
+    elsewhere.check_head(path, model, given)
+    operations = Counter(node.op_type for node in running.graph.node)
+    if any(_is_half(weight) for weight in _weights(running)):
+        raise InputError(f"artifact {path} computes in float16 here, which this backend has no precision for yet")
+    integer = operations["QLinearConv"] + operations["ConvInteger"]
+    # a convolution of one output channel only sums up a distribution: no layer, as in `qdq.layers`
+    sums = sum(weight.dims[0] == 1 for weight in _weights(document) if weight is not None and weight.dims)
+    in_float = max(0, operations["Conv"] + operations["FusedConv"] - sums)
+    how: dict[str, Any] = {"metadata": kept}
+    stored = {node.op_type for node in document.graph.node}
+    if integer:
+        how |= {"layers": integer + in_float, "float_layers": [], "float_count": in_float}
+        how["form"] = "integer operations" if stored & {"QLinearConv", "ConvInteger"} else QDQ
+    # 8-bit values that this CPU computes with in float, and weights of 16 bits, are options: not what is computed in
+    half = any(_is_half(tensor) for tensor in document.graph.initializer)
+    options_of_key = {"qdq": "QuantizeLinear" in stored, "fp16-weights": half} if not integer else {}
+    batch = None if shape == "dyn" else 1
+    return Adopted(
+        precision="fp32" if not integer else MIXED if in_float else "int8",
+        shape=shape,
+        options=tuple(name for name, there in options_of_key.items() if there),
+        files={_file_name(batch): path, **{name: path.parent / name for name in _external(path, document)}},
+        batches=() if batch is None else (batch,),
+        how=how,
+    )
+
+
+def _free(shape: Sequence[Any]) -> list[int | None]:
+    return [size if isinstance(size, int) and size > 0 else None for size in shape]
+
+
+def _weights(document: Any) -> list[Any]:
+    """Return the weights of each float convolution, or `None` where they are computed."""
+    known = {tensor.name: tensor for tensor in document.graph.initializer}
+    return [known.get(node.input[1]) for node in document.graph.node if node.op_type in ("Conv", "FusedConv")]
+
+
+def _is_half(tensor: Any) -> bool:
+    import onnx
+
+    return tensor is not None and tensor.data_type == onnx.TensorProto.FLOAT16
+
+
+def _external(path: Path, document: Any) -> list[str]:
+    """Return the names of the files beside an ONNX file that hold its weights."""
+    tensors = [
+        *document.graph.initializer,
+        *(attribute.t for node in document.graph.node for attribute in node.attribute if attribute.HasField("t")),
+    ]
+    names = dict.fromkeys(
+        entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"
+    )
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts or not (path.parent / name).is_file():
+            raise InputError(
+                f"artifact {path}: its weights should lie in {one_line(name, 80)!r} beside it; they do not"
+            )
+    return list(names)
 
 
 def _file_name(batch: int | None) -> str:

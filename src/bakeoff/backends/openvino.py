@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bakeoff.backend import (
+    Adopted,
     BaseSession,
     ConvertJob,
     Images,
@@ -22,12 +22,12 @@ from bakeoff.backend import (
     missing,
     thread_counts,
     tuning_of,
+    ultralytics_metadata,
     version_of,
 )
-from bakeoff.backends import qdq
+from bakeoff.backends import elsewhere, ir, qdq
 from bakeoff.records import MIXED, Artifact, Candidate, Host, Model
 
-FP16_WEIGHTS = "fp16-weights"
 NO_PIN = "nopin"  # the system moves threads between cores
 THROUGHPUT = "throughput"  # OpenVINO's hint: it chooses the number of streams for this network
 SETTINGS = {  # of details -> OpenVINO's properties
@@ -46,6 +46,7 @@ class OpenVino:
 
     name = "openvino"
     title = "OpenVINO"
+    adopts = "OpenVINO's IR (.xml, or its folder)"
 
     def probe(self) -> str:
         """See `Backend.probe`."""
@@ -64,7 +65,7 @@ class OpenVino:
         shape = "dyn" if model.fixed_batch is None else f"b{model.fixed_batch}"
         proposed = [
             Candidate(backend=self.name, precision="fp32", shape=shape, title=self.title),
-            Candidate(backend=self.name, precision="fp32", shape=shape, options=(FP16_WEIGHTS,), title=self.title),
+            Candidate(backend=self.name, precision="fp32", shape=shape, options=(ir.FP16_WEIGHTS,), title=self.title),
             Candidate(backend=self.name, precision="int8", shape=shape, title=self.title),
             Candidate(backend=self.name, precision=MIXED, shape=shape, title=self.title, on_request=True),
         ]
@@ -95,9 +96,20 @@ class OpenVino:
             model, quantised = _quantise(model, job)
             how |= quantised
         # the default of save_model is FP16 weights: say it either way
-        compress = FP16_WEIGHTS in job.candidate.options
-        openvino.save_model(model, str(job.folder / "model.xml"), compress_to_fp16=compress)
+        compress = ir.FP16_WEIGHTS in job.candidate.options
+        (job.folder / ir.FOLDER).mkdir()
+        openvino.save_model(model, str(job.folder / ir.FOLDER / "model.xml"), compress_to_fp16=compress)
+        metadata = ultralytics_metadata(job.model.model, None if shape == "dyn" else int(shape[1:]))
+        elsewhere.write_metadata_file(job.folder / ir.FOLDER / ir.METADATA, metadata)
         return Artifact.of(job.folder, **how, compress_to_fp16=compress)
+
+    def takes(self, path: Path) -> bool:
+        """See `Adopter.takes`."""
+        return path.suffix.lower() == ".xml" or (path.is_dir() and any(path.glob("*.xml")))
+
+    def adopt(self, path: Path, model: Model) -> Adopted:
+        """See `Adopter.adopt`. What it computes in is told by the kernels that OpenVINO chooses for it on this CPU."""
+        return ir.adopt(path, model)
 
     def load(self, job: LoadJob) -> OpenVinoSession:
         """See `Backend.load`.
@@ -110,7 +122,7 @@ class OpenVino:
 
 
 def _file(job: LoadJob) -> str:
-    return str(Path(job.artifact.folder) / "model.xml")
+    return str(Path(job.artifact.folder) / ir.FOLDER / "model.xml")
 
 
 def _compiled(model: Any, job: LoadJob) -> Any:
@@ -271,17 +283,13 @@ class OpenVinoSession(BaseSession):
     def __init__(self, compiled: Any, job: LoadJob) -> None:
         self._compiled = compiled
         self._local = threading.local()
-        kinds: Counter[str] = Counter()
-        for node in compiled.get_runtime_model().get_ops():
-            info = node.get_rt_info()
-            if "layerType" in info and str(info["layerType"].astype(str)) == "Convolution":
-                kinds[_precision(str(info["primitiveType"].astype(str)))] += 1
+        kinds = ir.convolutions(compiled)
         found = _in_force(compiled)
         if job.candidate.tuning:  # without, OpenVINO may take fewer threads than given, and `details` tells
             check_in_force(job.candidate, _asked(job), found)
         super().__init__(
             device=",".join(device.split(".")[0] for device in compiled.get_property("EXECUTION_DEVICES")).lower(),
-            precision=kinds.most_common(1)[0][0] if kinds else "unknown",
+            precision=ir.computed_in(kinds),
             details={**found, "convolutions": dict(kinds)},
         )
         if kept := len(job.artifact.how.get("float_layers", ())):
@@ -331,13 +339,3 @@ def _in_force(compiled: Any) -> dict[str, Any]:
     """Return what OpenVINO made of the settings, as plain values: types of its own are no JSON."""
     found = {name: compiled.get_property(of_openvino) for name, of_openvino in SETTINGS.items()}
     return {name: value if isinstance(value, int) else str(value) for name, value in found.items()}
-
-
-def _precision(primitive: str) -> str:
-    """Return what a kernel computes in, from its name (`brgconv_avx512_f32`, `brgconv_avx512_amx_I8`).
-
-    `runtimePrecision` beside it tells how the weights are stored: f16 for a convolution that runs in f32.
-    """
-    suffix = primitive.rpartition("_")[2].lower()
-    names = {"f32": "fp32", "fp32": "fp32", "f16": "fp16", "fp16": "fp16", "i8": "int8", "u8": "int8"}
-    return names.get(suffix, suffix)

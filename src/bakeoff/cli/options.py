@@ -44,7 +44,17 @@ _INPUT: list[Decorator] = [
         help="TOML file with any of these options; the command line wins.",
     ),
 ]
+_ARTIFACT: list[Decorator] = [
+    click.option(
+        "--artifact",
+        "artifacts",
+        multiple=True,
+        metavar="PATH",
+        help="An ONNX file, OpenVINO IR, TorchScript file or engine made elsewhere, judged like ours.  [repeatable]",
+    ),
+]
 _SELECT: list[Decorator] = [
+    *_ARTIFACT,
     click.option("--only", multiple=True, metavar="GLOB", help="Only Candidates whose key matches.  [repeatable]"),
     click.option("--skip", multiple=True, metavar="GLOB", help="Not those whose key matches.  [repeatable]"),
     click.option("--images", type=int, metavar="N", help="Only the first N validation images."),
@@ -164,6 +174,7 @@ def _all(options: list[Decorator]) -> Decorator:
 
 
 inputs = _all(_INPUT)
+artifact = _all(_ARTIFACT)
 select = _all(_SELECT)
 judging = _all([*_INT8, *_JUDGE])
 speed = _all(_SPEED)

@@ -17,6 +17,7 @@ MANY = 4  # options of one Candidate on request: so many share a line
 @click.command("plan")
 @options.model
 @options.inputs
+@options.artifact
 @click.option("--only", multiple=True, metavar="GLOB", help="Only Candidates whose key matches.  [repeatable]")
 @click.option("--skip", multiple=True, metavar="GLOB", help="Not those whose key matches.  [repeatable]")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")

@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 from typing import Any
 
+from bakeoff.backend import ultralytics_metadata
 from bakeoff.errors import InputError, one_line
 from bakeoff.models import check_imgsz, file_facts
 from bakeoff.records import Model
@@ -112,7 +113,24 @@ class OnnxFile:
             del document.graph.value_info[:]  # inferred for the free batch
             for output in document.graph.output:
                 output.type.tensor_type.shape.dim[0].dim_value = batch
+        describe(document, self.model, batch)
         onnx.save(document, str(path))
+
+
+def describe(document: Any, model: Model, batch: int | None) -> None:
+    """Write Ultralytics' metadata into an ONNX file of the Model, over what stands there, so that its loader takes it.
+
+    A free batch has no name in the output: Ultralytics takes an output with a named dimension for one of free height
+    and width, and would feed it rectangles.
+    """
+    import onnx
+
+    known = {entry.key: entry.value for entry in document.metadata_props}
+    ours = {key: str(value) for key, value in ultralytics_metadata(model, batch).items()}
+    onnx.helper.set_model_props(document, {**known, **ours})
+    if batch is None:
+        for output in document.graph.output:
+            output.type.tensor_type.shape.dim[0].Clear()
 
 
 def _check_float(path: Path, document: Any) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from bakeoff.errors import InputError, one_line
 from bakeoff.models import check_imgsz, file_facts
+from bakeoff.models.onnx_file import describe
 from bakeoff.records import Model
 
 ALLOWED_MODULES = ("torch.nn.modules.", "ultralytics.nn.modules.", "ultralytics.nn.tasks.")
@@ -104,18 +105,7 @@ class UltralyticsFile:
                 dynamo=False,
             )
         document = onnx.load(str(path))
-        names = dict(enumerate(self.model.class_names))
-        metadata = {
-            "author": "Ultralytics",  # Ultralytics' own loader looks for these keys
-            "task": self.model.task,
-            "stride": str(self.model.stride),
-            "names": str(names),
-            "imgsz": str([size, size]),
-            "batch": str(batch or 1),
-            "dynamic": str(batch is None),
-            "model_sha256": self.model.sha256,
-        }
-        onnx.helper.set_model_props(document, metadata)
+        describe(document, self.model, batch)
         onnx.save(document, str(path))
 
 

@@ -70,6 +70,7 @@ class Candidate(Record, frozen=True, kw_only=True):
     tuning: tuple[str, ...] = ()  # settings of loading, such as `t2`: the Artifact is the plain Candidate's
     title: str = ""  # the runtime's name as people write it
     on_request: bool = False  # runs only where --only asks for it, or a repair does
+    elsewhere: str = ""  # path of the Artifact made elsewhere that it is; empty: bakeoff converts it
 
     @property
     def key(self) -> str:
@@ -103,13 +104,23 @@ class Candidate(Record, frozen=True, kw_only=True):
 
     @property
     def quantised(self) -> bool:
-        """Whether it needs calibration images."""
+        """Whether it computes in 8 bits."""
         return self.precision in ("int8", MIXED)
 
     @property
     def sees_images(self) -> bool:
         """Whether its conversion gets calibration images where there are some: FP16 looks for values too large."""
-        return self.quantised or self.precision == "fp16"
+        return self.calibrated or (self.precision == "fp16" and not self.elsewhere)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether its conversion needs calibration images."""
+        return self.quantised and not self.elsewhere
+
+    @property
+    def from_recipe(self) -> bool:
+        """Whether its conversion needs a Recipe: it keeps some layers in float, and bakeoff chooses which."""
+        return self.precision == MIXED and not self.elsewhere
 
     def takes(self, batch: int) -> bool:
         """Whether an Artifact of this shape can run a batch of this size (a static one is built for those asked)."""

@@ -81,6 +81,7 @@ class Settings(Record, frozen=True, kw_only=True):
     calibration: str | None = None
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
+    artifacts: tuple[str, ...] = ()  # paths of those made elsewhere
     workloads: tuple[Workload, ...] = (
         Workload(streams=1, batch=1),
         Workload(streams=1, batch=2),

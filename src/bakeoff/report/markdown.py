@@ -177,12 +177,16 @@ def _method(view: View) -> str:
             f"Images: {data.images} with {data.boxes} boxes from `{plain(data.path)}` ({data.background_images} "
             f"without a box, {data.duplicate_boxes} duplicate boxes dropped)"
         )
-        if any(line.trial.candidate.quantised and line.trial.skip is None for line in view.lines):
+        if any(line.trial.candidate.calibrated and line.trial.skip is None for line in view.lines):
             lines.append(
                 f"INT8 calibration: {data.calibration_images} images from "
                 f"`{plain(data.calibration_from or 'nowhere')}`, disjoint from validation by content, "
                 f"preset {settings.int8_preset}, seed {settings.seed}"
             )
+    for line in view.lines:
+        if line.trial.candidate.elsewhere and not line.trial.candidate.tuning and (made := line.trial.artifact):
+            digests = ", ".join(f"`{plain(file.path)}` sha256 `{file.sha256[:16]}…`" for file in made.files)
+            lines.append(f"Made elsewhere: `{line.key}` from `{plain(line.trial.candidate.elsewhere)}`: {digests}")
     if run.timing:
         lines.append(
             f"Timing: {settings.frames} frames a stream in blocks of {run.timing['block']}, rounds shuffled over all "

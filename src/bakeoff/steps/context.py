@@ -103,8 +103,10 @@ class Context:
     def reproduce(self, step: str, key: str) -> str:
         """Return the command that runs one step of one Candidate again."""
         settings = self.settings
-        command = step if step in ("convert", "time") else "verify" if settings.accuracy else "time"
-        if MIXED in key:
+        elsewhere = any(trial.candidate.elsewhere for trial in self.run.trials if trial.candidate.key == key)
+        measured = "verify" if settings.accuracy else "time"
+        command = step if step == "time" or (step == "convert" and not elsewhere) else measured
+        if MIXED in key and not elsewhere:
             command = "verify"  # which layers stay in float follows from accuracy
         words = ["bakeoff", command, settings.model, "--to" if command == "convert" else "--only", key]
         plain = Settings(model=settings.model)
@@ -135,6 +137,8 @@ class Context:
             if value != getattr(plain, name):
                 option = f"--{name.removesuffix('_s').replace('_', '-')}"
                 words += [option] if value is True else [option, str(value)]
+        if elsewhere:  # all of them: their names depend on each other
+            words += [word for path in settings.artifacts for word in ("--artifact", path)]
         if command != "verify" and settings.workloads != plain.workloads:
             words += [word for workload in settings.workloads for word in ("--workload", str(workload))]
         return shlex.join([*words, *(["--trust"] if settings.trust else [])])

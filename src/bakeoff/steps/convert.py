@@ -11,7 +11,7 @@ import msgspec
 
 from bakeoff.data import calibration
 from bakeoff.errors import InputError
-from bakeoff.records import MIXED, Artifact, Candidate, Recipe, RunRecord, Settings, Trial
+from bakeoff.records import Artifact, Candidate, Recipe, RunRecord, Settings, Trial
 from bakeoff.steps import progress
 from bakeoff.steps.context import Context
 from bakeoff.steps.prepare import Inputs, ModelReader
@@ -28,7 +28,7 @@ def convert_all(context: Context, inputs: Inputs) -> None:
         for trial in context.run.trials
         if trial.status in ("ok", "built")
         and trial.artifact is None
-        and trial.candidate.precision != MIXED  # it needs a Recipe first: `repair` converts it
+        and not trial.candidate.from_recipe  # it needs a Recipe first: `repair` converts it
         and plain_of(context.run, trial.candidate) is None
     ]
     if todo:
@@ -38,7 +38,8 @@ def convert_all(context: Context, inputs: Inputs) -> None:
         context.observer.advance(0, key)
         try:
             artifact, seconds = convert_into(context, inputs, trial.candidate, context.folder.artifacts)
-            context.change_trial(key, artifact=artifact, convert_s=seconds)
+            copied = bool(trial.candidate.elsewhere)  # which is no conversion, so its time is not one's
+            context.change_trial(key, artifact=artifact, convert_s=None if copied else seconds)
         except ChildError as error:
             context.fail(key, "convert", error)
         context.observer.advance()
@@ -64,7 +65,7 @@ def share_all(context: Context) -> None:
         plain = plain_of(context.run, trial.candidate)
         if plain is None or trial.artifact is not None or trial.status not in ("ok", "built"):
             continue
-        mixed = plain.candidate.precision == MIXED
+        mixed = plain.candidate.from_recipe
         if plain.artifact is not None and (plain.verified or not mixed):
             context.change_trial(
                 trial.candidate.key, artifact=plain.artifact, convert_s=plain.convert_s, repair=plain.repair

@@ -20,7 +20,7 @@ def draw_all(context: Context, inputs: Inputs) -> None:
     todo = [
         (trial, seed)
         for trial in context.run.trials
-        if trial.status == "ok" and trial.candidate.quantised and not trial.repair and trial.accuracy is not None
+        if trial.status == "ok" and trial.candidate.calibrated and not trial.repair and trial.accuracy is not None
         if plain_of(context.run, trial.candidate) is None  # the spread is that of its plain form
         for seed in range(settings.seed + 1, settings.seed + settings.calibration_seeds)
         if seed not in {draw.seed for draw in trial.calibration_draws}

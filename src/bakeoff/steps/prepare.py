@@ -19,7 +19,7 @@ from bakeoff.data.images import content_hash, is_image, list_images
 from bakeoff.data.letterbox import Geometry
 from bakeoff.errors import InputError
 from bakeoff.models import check_file
-from bakeoff.records import BackendStatus, Dataset, Model
+from bakeoff.records import BackendStatus, Candidate, Dataset, Model
 from bakeoff.steps.context import Context
 from bakeoff.steps.probe import probe_all
 from bakeoff.worker import protocol as p
@@ -35,6 +35,7 @@ class Inputs:
     validation: list[Path] = field(default_factory=list)  # the ones that are measured on
     calibration_pool: list[Path] = field(default_factory=list)  # what calibration images are drawn from
     no_calibration: str | None = None  # why there are none
+    adopted: list[Candidate] = field(default_factory=list)  # the Artifacts made elsewhere that `--artifact` names
 
 
 class ModelReader:
@@ -118,7 +119,7 @@ def plan_trials(context: Context, inputs: Inputs) -> None:
     for status, proposed in probed:
         if status.cannot_run is not None and not proposed:
             context.observer.say(f"backend {status.name} proposes nothing: {status.cannot_run}")
-    candidates = [candidate for _, proposed in probed for candidate in proposed]
+    candidates = [*(candidate for _, proposed in probed for candidate in proposed), *inputs.adopted]
     reference = plan.reference_of(model, candidates)
     chosen = plan.select(candidates, reference, settings.only, settings.skip)
     offered = tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bakeoff import registry
@@ -16,16 +17,22 @@ PROBE_TIMEOUT_S = 60.0
 
 
 def probe_all(
-    host: Host, logs: Path, model: Model | None = None, threads: int | None = None, device: str | None = None
+    host: Host,
+    logs: Path,
+    model: Model | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[tuple[BackendStatus, tuple[Candidate, ...]]]:
     """Ask every backend, each in a child, whether it is usable and what it proposes. One that breaks is unusable.
 
     `threads` is what a Session gets by default: settings worth trying are others. `device` is the one asked for.
+    `names` are those of the backends to ask; default: all.
     """
     statuses: list[tuple[BackendStatus, tuple[Candidate, ...]]] = []
     with contextlib.ExitStack() as stack:  # children of this thread: an interruption reaches and ends them all
         workers = {}
-        for name in registry.names():
+        for name in registry.names() if names is None else names:
             workers[name] = stack.enter_context(Worker(logs / f"probe-{name}.log", threads=1))
             workers[name].send(p.Probe(backend=name, host=host, model=model, threads=threads, device=device))
         deadline = time.monotonic() + PROBE_TIMEOUT_S

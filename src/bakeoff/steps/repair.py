@@ -33,7 +33,7 @@ def repair_all(context: Context, inputs: Inputs) -> None:
     todo = [
         trial
         for trial in context.run.trials
-        if trial.candidate.precision == MIXED
+        if trial.candidate.from_recipe
         and trial.status == "ok"
         and not trial.verified
         and plain_of(context.run, trial.candidate) is None
@@ -70,7 +70,9 @@ def _propose(context: Context) -> None:
         {
             (trial.candidate.backend, trial.candidate.shape)
             for trial in run.trials
-            if trial.candidate.precision == "int8" and _verdict(context, trial).verdict == verdict
+            if trial.candidate.precision == "int8"
+            and not trial.candidate.elsewhere
+            and _verdict(context, trial).verdict == verdict
         }
         for verdict in ("rejected", "accepted")
     )

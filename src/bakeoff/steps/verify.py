@@ -9,7 +9,7 @@ import msgspec
 from bakeoff.accuracy import parity
 from bakeoff.data import images
 from bakeoff.errors import InputError, StoreError
-from bakeoff.records import MIXED, Agreement, Parity, Trial
+from bakeoff.records import Agreement, Parity, Trial
 from bakeoff.steps.context import Context
 from bakeoff.steps.convert import plain_of
 from bakeoff.steps.prepare import Inputs
@@ -43,7 +43,7 @@ def verify_all(context: Context, inputs: Inputs) -> None:
 def _left_to_repair(context: Context, trial: Trial) -> bool:
     """Whether it is a mixed one that is still to be converted; with settings of loading, it gets another's Artifact."""
     shared = plain_of(context.run, trial.candidate) is not None and trial.artifact is not None
-    return trial.candidate.precision == MIXED and not shared
+    return trial.candidate.from_recipe and not shared
 
 
 def load(context: Context, trial: Trial, worker: Worker) -> p.Loaded:

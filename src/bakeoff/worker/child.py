@@ -8,18 +8,15 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
-
-import msgspec
+from typing import Any
 
 from bakeoff import registry
 from bakeoff.backend import Backend, Step, Tunable, check_candidates, device_for
 from bakeoff.errors import BakeoffError, one_line
-from bakeoff.records import BackendStatus, Candidate
+from bakeoff.records import BackendStatus
+from bakeoff.worker import adoption, wire
 from bakeoff.worker import protocol as p
-from bakeoff.worker import wire
 
 
 def _probe(request: p.Probe) -> p.Probed:
@@ -47,21 +44,9 @@ def _probe(request: p.Probe) -> p.Probed:
         cannot_run=reasons[Step.RUN],
     )
     candidates = () if request.model is None else tuple(backend.propose(request.model, request.host))
-    candidates += tuple(_tuned(backend, candidates, request))
+    candidates += adoption.tuned(backend, candidates, request.host, request.threads or request.host.cores_usable)
     check_candidates(backend.name, candidates)
     return p.Probed(status=status, candidates=candidates)
-
-
-def _tuned(backend: Backend, candidates: Sequence[Candidate], request: p.Probe) -> list[Candidate]:
-    """Return each Candidate with each of the settings that its backend would load it with here, on request."""
-    if not hasattr(backend, "tunings"):
-        return []
-    threads = request.threads or request.host.cores_usable
-    return [
-        msgspec.structs.replace(candidate, tuning=tuple(tuning), on_request=True)
-        for candidate in candidates
-        for tuning in cast(Tunable, backend).tunings(candidate, request.host, threads)
-    ]
 
 
 def peak_memory_bytes() -> int | None:
@@ -86,6 +71,8 @@ def main() -> None:
         try:
             if isinstance(request, p.Probe):
                 value: object = _probe(request)
+            elif isinstance(request, p.Adopt):
+                value = adoption.answer(request)
             else:
                 if child is None:  # imports NumPy's and OpenCV's weight, which a probe does without
                     from bakeoff.worker.handlers import Child

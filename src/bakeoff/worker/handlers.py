@@ -23,6 +23,7 @@ from bakeoff.records import Artifact, Candidate, Model, Parity, SessionFacts
 from bakeoff.speed.streams import StreamPool, warm_up
 from bakeoff.worker import protocol as p
 from bakeoff.worker import wire
+from bakeoff.worker.adoption import take_over
 from bakeoff.worker.loads import Loads
 
 
@@ -134,7 +135,9 @@ class Child:
         job, forms = _convert_job(request)
         start = time.perf_counter()
         try:
-            artifact = backend.convert(job)
+            candidate = request.candidate
+            made = candidate.elsewhere != ""
+            artifact = take_over(candidate, request.model, job.folder) if made else backend.convert(job)
         except _NeedsOnnx as need:
             return p.Converted(needs_batch=need.batch, needs_opset=need.opset)
         if not isinstance(artifact, Artifact):

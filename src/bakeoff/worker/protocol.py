@@ -36,6 +36,17 @@ class Probe(Message, frozen=True, kw_only=True):
     device: str | None = None  # asked for; `None`: the one that the backend is made for
 
 
+class Adopt(Message, frozen=True, kw_only=True):
+    """Does this backend take this Artifact, made elsewhere for this Model?"""
+
+    backend: str
+    path: str
+    name: str  # option that the Candidate gets
+    model: Model
+    host: Host
+    threads: int  # of a Session by default
+
+
 class Describe(Message, frozen=True, kw_only=True):
     """Read the model file; it stays open for `Export`."""
 
@@ -178,7 +189,7 @@ class Sustain(Message, frozen=True, kw_only=True):
 
 
 Request = (
-    Probe | Describe | Export | Convert | Rank | Check | Load | Detect | Evaluate | Emulate | WarmUpFor | Block
+    Probe | Adopt | Describe | Export | Convert | Rank | Check | Load | Detect | Evaluate | Emulate | WarmUpFor | Block
     | ServeCameras | Sustain
 )  # fmt: skip
 
@@ -191,6 +202,14 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
 
     status: BackendStatus
     candidates: tuple[Candidate, ...] = ()
+
+
+class Adoption(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to `Adopt`."""
+
+    takes: str | None = None  # what the backend takes, in words; `None`: nothing made elsewhere
+    candidates: tuple[Candidate, ...] = ()  # the Artifact's own first, then its settings of loading
+    refusal: str | None = None  # why an Artifact of the kind that it takes can't be had
 
 
 class Converted(msgspec.Struct, frozen=True, kw_only=True):
