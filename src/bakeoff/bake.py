@@ -11,15 +11,15 @@ import msgspec
 from bakeoff import host, judge, plan, report
 from bakeoff.errors import BakeoffError, InputError, StoreError, WorkerError
 from bakeoff.records import MIXED, Artifact, Candidate, Model, Recipe, RunRecord, Settings, Trial, Verdict
-from bakeoff.steps import cameras, convert, draws, prepare, repair, sustain, sweep, time, verify
+from bakeoff.steps import cameras, convert, draws, prepare, repair, sustain, sweep, time, tune, verify
 from bakeoff.steps.context import Context, Observer, Silent
 from bakeoff.steps.probe import probe_all
 from bakeoff.store import VERSION, RunFolder
 from bakeoff.version import __version__
 from bakeoff.worker.parent import ChildError
 
-ON_REQUEST = "runs where --only matches it, or to repair a rejected INT8 Candidate"
-SETTING = "runs where --only matches it, or where --tune finds it faster than the plain form"
+ON_REQUEST = "runs where --only matches it, to repair a rejected INT8 Candidate, or in bakeoff tune"
+SETTING = "runs where --only matches it, or where --tune or bakeoff tune finds it faster than the plain form"
 
 
 def bake(settings: Settings, out: Path, observer: Observer | None = None, *, resume: bool = False) -> Path:
@@ -67,6 +67,8 @@ def _steps(context: Context, inputs: prepare.Inputs) -> None:
         draws.draw_all(context, inputs)
     if settings.speed and reference_ok(context.run):
         sweep.sweep_all(context, inputs)
+        if settings.shapes:
+            tune.tune_all(context, inputs)
         time.time_all(context)
     if settings.cameras_fps is not None and reference_ok(context.run):
         cameras.count_all(context)
@@ -134,13 +136,13 @@ def convert_one(
             context = _begin(settings, folder, reader, observer or Silent(), resume=False)
             inputs = prepare.Inputs(reader=reader)
             prepare.find_calibration(context, inputs)
-            probed = probe_all(context.run.host, folder.logs, context.run.model, context.threads)
-            candidates = [candidate for _, proposed in probed for candidate in proposed]
+            probed = probe_all(context.run.host, folder.logs, context.run.model, context.threads, settings.batches)
+            candidates = [candidate for one in probed for candidate in one.candidates]
             candidate = plan.named(candidates, key)
             layers = _recipe(candidate, recipe, context.run.model)
             if candidate.quantised and settings.data is not None:
                 prepare.check_calibration(context, inputs)
-            (trial,) = plan.trials([candidate], [s for s, _ in probed], (), calibration=inputs.no_calibration)
+            (trial,) = plan.trials([candidate], [one.status for one in probed], (), calibration=inputs.no_calibration)
             if trial.skip is not None:
                 raise InputError(f"{key} cannot be converted here: {trial.skip}")
             try:

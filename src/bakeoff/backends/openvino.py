@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bakeoff.backend import (
     Step,
     check_in_force,
     missing,
+    other_shapes,
     thread_counts,
     tuning_of,
     version_of,
@@ -42,7 +43,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 class OpenVino:
-    """One IR with a dynamic batch (or the fixed one of an ONNX file that has no other)."""
+    """One IR with a dynamic batch, or with a fixed one; the dynamic one can be given fixed shapes when it is loaded."""
 
     name = "openvino"
     title = "OpenVINO"
@@ -83,10 +84,14 @@ class OpenVino:
             *((f"s{count}", NO_PIN) for count in streams),
         ]
 
+    def shapes(self, candidate: Candidate, batches: Sequence[int]) -> Sequence[Candidate]:
+        """See `Shapable.shapes`."""
+        return other_shapes(candidate, batches)
+
     def convert(self, job: ConvertJob) -> Artifact:
-        """See `Backend.convert`."""
+        """See `Backend.convert`. A static Artifact is the dynamic one, with the batch sizes that it is compiled for."""
         shape = job.candidate.shape
-        source = job.model.onnx(None if shape == "dyn" else int(shape[1:]))
+        source = job.model.onnx(None if shape in ("static", "dyn") else int(shape[1:]))
         import openvino
 
         model = openvino.convert_model(str(source))
@@ -97,7 +102,8 @@ class OpenVino:
         # the default of save_model is FP16 weights: say it either way
         compress = FP16_WEIGHTS in job.candidate.options
         openvino.save_model(model, str(job.folder / "model.xml"), compress_to_fp16=compress)
-        return Artifact.of(job.folder, **how, compress_to_fp16=compress)
+        batches = job.batches if shape == "static" else ()
+        return Artifact.of(job.folder, batches=batches, **how, compress_to_fp16=compress)
 
     def load(self, job: LoadJob) -> OpenVinoSession:
         """See `Backend.load`.
@@ -106,21 +112,41 @@ class OpenVino:
         Candidate of its own, and never what FP32 means.
         """
         kind = QuantisedSession if job.candidate.precision in ("int8", MIXED) else OpenVinoSession
-        return kind(_compiled(_file(job), job), job)
+        return kind(_compiled(job), job)
 
 
 def _file(job: LoadJob) -> str:
     return str(Path(job.artifact.folder) / "model.xml")
 
 
-def _compiled(model: Any, job: LoadJob) -> Any:
-    """Compile a model, or the file of one, as the job's Candidate asks for."""
+def _compiled(job: LoadJob, *, in_float: bool = False) -> dict[int | None, Any]:
+    """Compile the job's Artifact as its Candidate asks for, by batch size; the one under `None` takes any.
+
+    `in_float` computes what is quantised in float (`_compute_in_float`).
+    """
     import openvino
 
+    core = openvino.Core()
+    compiled = {}
+    for batch in job.artifact.batches or (None,):
+        model: Any = _file(job)
+        if batch is not None or in_float:
+            model = core.read_model(model)
+        if batch is not None:
+            dimensions = list(model.input(0).get_partial_shape())
+            model.reshape(openvino.PartialShape([batch, *dimensions[1:]]))
+        if in_float:
+            _compute_in_float(model)
+        compiled[batch] = core.compile_model(model, "CPU", _properties(job))
+    return compiled
+
+
+def _properties(job: LoadJob) -> dict[str, Any]:
+    """Return what the job's Candidate asks of OpenVINO."""
     asked = _asked(job)
     settings = {SETTINGS[name]: value for name, value in asked.items()}
     settings["INFERENCE_PRECISION_HINT"] = "bf16" if job.candidate.precision == "bf16" else "f32"
-    return openvino.Core().compile_model(model, "CPU", settings)
+    return settings
 
 
 def _asked(job: LoadJob) -> dict[str, Any]:
@@ -266,22 +292,20 @@ def _decoding(model: Any) -> list[str]:
 
 
 class OpenVinoSession(BaseSession):
-    """A compiled model, an infer request for each thread."""
+    """Compiled models by batch size (the one under `None` takes any), an infer request of each for each thread."""
 
-    def __init__(self, compiled: Any, job: LoadJob) -> None:
-        self._compiled = compiled
+    def __init__(self, models: Mapping[int | None, Any], job: LoadJob) -> None:
+        self._models = models
         self._local = threading.local()
-        kinds: Counter[str] = Counter()
-        for node in compiled.get_runtime_model().get_ops():
-            info = node.get_rt_info()
-            if "layerType" in info and str(info["layerType"].astype(str)) == "Convolution":
-                kinds[_precision(str(info["primitiveType"].astype(str)))] += 1
+        compiled, *others = models.values()
+        kinds = _convolutions(compiled)
+        precisions = {_most(one) for one in (kinds, *map(_convolutions, others))}
         found = _in_force(compiled)
         if job.candidate.tuning:  # without, OpenVINO may take fewer threads than given, and `details` tells
             check_in_force(job.candidate, _asked(job), found)
         super().__init__(
             device=",".join(device.split(".")[0] for device in compiled.get_property("EXECUTION_DEVICES")).lower(),
-            precision=kinds.most_common(1)[0][0] if kinds else "unknown",
+            precision=" and ".join(sorted(precisions)),
             details={**found, "convolutions": dict(kinds)},
         )
         if kept := len(job.artifact.how.get("float_layers", ())):
@@ -292,18 +316,20 @@ class OpenVinoSession(BaseSession):
 
     def run(self, images: Images) -> Outputs:
         """See `Session.run`."""
-        request = getattr(self._local, "request", None)
-        if request is None:
-            request = self._local.request = self._compiled.create_infer_request()
-        request.infer([images], share_inputs=True)
-        return [np.asarray(request.get_output_tensor(i).data) for i in range(len(self._compiled.outputs))]
+        requests = self._local.__dict__.setdefault("requests", {})
+        batch = len(images) if len(images) in self._models else None
+        if batch not in requests:
+            requests[batch] = self._models[batch].create_infer_request()
+        requests[batch].infer([images], share_inputs=True)
+        count = len(self._models[batch].outputs)
+        return [np.asarray(requests[batch].get_output_tensor(i).data) for i in range(count)]
 
 
 class QuantisedSession(OpenVinoSession):
-    """A compiled model that computes in 8 bits what reads the outputs of FakeQuantize operations."""
+    """Compiled models that compute in 8 bits what reads the outputs of FakeQuantize operations."""
 
-    def __init__(self, compiled: Any, job: LoadJob) -> None:
-        super().__init__(compiled, job)
+    def __init__(self, models: Mapping[int | None, Any], job: LoadJob) -> None:
+        super().__init__(models, job)
         self._job = job
         self._emulating: OpenVinoSession | None = None
 
@@ -320,17 +346,27 @@ class QuantisedSession(OpenVinoSession):
 
 def emulation(job: LoadJob) -> OpenVinoSession:
     """Load an INT8 Artifact so that all of it is computed in float."""
-    import openvino
-
-    model = openvino.Core().read_model(_file(job))
-    _compute_in_float(model)
-    return OpenVinoSession(_compiled(model, job), job)
+    return OpenVinoSession(_compiled(job, in_float=True), job)
 
 
 def _in_force(compiled: Any) -> dict[str, Any]:
     """Return what OpenVINO made of the settings, as plain values: types of its own are no JSON."""
     found = {name: compiled.get_property(of_openvino) for name, of_openvino in SETTINGS.items()}
     return {name: value if isinstance(value, int) else str(value) for name, value in found.items()}
+
+
+def _convolutions(compiled: Any) -> Counter[str]:
+    """Count the convolutions of a compiled model by what their kernels compute in."""
+    kinds: Counter[str] = Counter()
+    for node in compiled.get_runtime_model().get_ops():
+        info = node.get_rt_info()
+        if "layerType" in info and str(info["layerType"].astype(str)) == "Convolution":
+            kinds[_precision(str(info["primitiveType"].astype(str)))] += 1
+    return kinds
+
+
+def _most(kinds: Counter[str]) -> str:
+    return kinds.most_common(1)[0][0] if kinds else "unknown"
 
 
 def _precision(primitive: str) -> str:

@@ -45,6 +45,7 @@ from bakeoff.records.run import (
     Verdict,
 )
 from bakeoff.records.speed import (
+    Shapes,
     Sweep,
     SweepPoint,
     WarmUp,
@@ -83,6 +84,7 @@ __all__ = [
     "RunRecord",
     "SessionFacts",
     "Settings",
+    "Shapes",
     "SizeAgreement",
     "Sustained",
     "SustainedWindow",

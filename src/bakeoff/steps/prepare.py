@@ -19,7 +19,7 @@ from bakeoff.data.images import content_hash, is_image, list_images
 from bakeoff.data.letterbox import Geometry
 from bakeoff.errors import InputError
 from bakeoff.models import check_file
-from bakeoff.records import Dataset, Model
+from bakeoff.records import Dataset, Model, Shapes
 from bakeoff.steps.context import Context
 from bakeoff.steps.probe import probe_all
 from bakeoff.worker import protocol as p
@@ -112,13 +112,22 @@ class ModelReader:
 def plan_trials(context: Context, inputs: Inputs) -> None:
     """Probe the backends and lay out the Trials in the record."""
     settings, model = context.settings, context.run.model
-    probed = probe_all(context.run.host, context.folder.logs, model, context.threads)
-    for status, proposed in probed:
-        if status.cannot_run is not None and not proposed:
-            context.observer.say(f"backend {status.name} proposes nothing: {status.cannot_run}")
-    candidates = [candidate for _, proposed in probed for candidate in proposed]
+    probed = probe_all(context.run.host, context.folder.logs, model, context.threads, settings.batches)
+    statuses = [one.status for one in probed]
+    for one in probed:
+        if one.status.cannot_run is not None and not one.candidates:
+            context.observer.say(f"backend {one.status.name} proposes nothing: {one.status.cannot_run}")
+    candidates = [candidate for one in probed for candidate in one.candidates]
     reference = plan.reference_of(model, candidates)
     chosen = plan.select(candidates, reference, settings.only, settings.skip)
+    shapes: list[Shapes] = []
+    if settings.shapes:
+        by_key = {key: others for one in probed for key, others in one.shapes.items()}
+        runnable = {one.name for one in statuses if one.cannot_convert is None and one.cannot_run is None}
+        shapes = plan.to_tune(candidates, chosen, by_key, settings, runnable)
+        known = {one.key: one for one in candidates}
+        keys = [key for one in shapes for key in (one.key, *one.shapes) if key != reference.key]
+        chosen = [reference, *(known[key] for key in keys)]
     offered = tuple(
         candidate
         for candidate in candidates
@@ -128,15 +137,18 @@ def plan_trials(context: Context, inputs: Inputs) -> None:
     )
     trials = plan.trials(
         chosen,
-        [status for status, _ in probed],
+        statuses,
         settings.workloads,
         calibration=inputs.no_calibration,
         judged=settings.accuracy and settings.labels,
     )
+    if settings.shapes:  # what can't run can't be tuned: building it would be for nothing
+        trials = [msgspec.structs.replace(trial, skip=trial.skip or trial.built_only) for trial in trials]
     if any(trial.candidate.quantised and trial.skip is None for trial in trials):
         check_calibration(context, inputs)
     context.change(
-        backends=tuple(status for status, _ in probed),
+        backends=tuple(statuses),
+        shapes=tuple(shapes),
         reference=reference.key,
         offered=offered,
         trials=tuple(trials),

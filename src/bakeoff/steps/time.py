@@ -22,7 +22,6 @@ from bakeoff.store import RunFolder
 
 SAVE_EVERY_S = 10.0
 PREPARE_PARTS = 6  # of progress: starting, loading and warming up a child takes about as long as this many blocks
-GROUP_ROUNDS = 1_000_000  # rounds are numbered from here on in the next group: those of two groups never pair
 
 
 def time_all(context: Context) -> None:
@@ -38,12 +37,14 @@ def time_all(context: Context) -> None:
         context.change(
             timing={"block": schedule.BLOCK, "groups": groups, "quick": settings.quick, "threads": context.threads}
         )
+    tried_s = sum(one.seconds for one in context.run.shapes)  # `bakeoff tune` takes that from the same budget
+    budget_s = max(0.0, settings.time_budget_s - tried_s)
     started = time.monotonic()
     ended: dict[str, str] = {}
     with Telemetry.open(settings.device) as telemetry:
         record = _Record(context.folder, telemetry)
         for number, keys in enumerate(groups):
-            ended |= _Group(context, record, number, keys, settings.time_budget_s / len(groups)).run()
+            ended |= _Group(context, record, number, keys, budget_s / len(groups)).run()
         told = {"sources": telemetry.sources, "unknown": telemetry.unknown, "cost_share": telemetry.cost.share}
     seconds = context.run.timing.get("seconds", 0) + time.monotonic() - started
     generations = max((int(samples.generation.max()) + 1 for samples in record.known.values()), default=0)
@@ -138,7 +139,7 @@ class _Group:
     def __init__(self, context: Context, record: _Record, number: int, keys: Sequence[str], budget_s: float) -> None:
         self._context = context
         self._record = record
-        self._first = number * GROUP_ROUNDS
+        self._first = number * schedule.GROUP_ROUNDS
         self._keys = list(keys)
         self._budget_s = budget_s
 
@@ -184,7 +185,7 @@ class _Group:
         return max((int(generations.max()) + 1 for generations in known if len(generations)), default=0)
 
     def _medians(self, key: str, workload: Workload) -> BlockMedians:
-        return self._record.medians(key, workload, self._first, self._first + GROUP_ROUNDS)
+        return self._record.medians(key, workload, self._first, self._first + schedule.GROUP_ROUNDS)
 
     def _half_width(self, workload: Workload) -> float | None:
         """Return the half width of the widest interval of a Workload: of speedups, or of the reference's own time."""
@@ -227,9 +228,16 @@ class _Group:
                 if context.run.reference not in members.keys:
                     break
             telemetry.stop()
+            for key in members.keys:
+                self._keep_peak(key, members.peak_memory_bytes(key))
             for pid in members.pids.values():
                 telemetry.unwatch(pid)
             self._record.save()
+
+    def _keep_peak(self, key: str, peak_bytes: int | None) -> None:
+        known = self._context.run.trial(key).peak_timed_bytes
+        if peak_bytes is not None:
+            self._context.change_trial(key, peak_timed_bytes=max(peak_bytes, known or 0))
 
     def _round(self, members: Team, workload: Workload, generation: int) -> None:
         """One block of each Candidate."""
