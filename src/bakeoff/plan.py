@@ -25,14 +25,18 @@ def reference_of(model: Model, candidates: Sequence[Candidate]) -> Candidate:
 
 
 def select(
-    candidates: Sequence[Candidate], reference: Candidate, only: Sequence[str], skip: Sequence[str]
+    candidates: Sequence[Candidate],
+    reference: Candidate,
+    only: Sequence[str],
+    skip: Sequence[str],
+    shapes: Collection[str] = (),
 ) -> list[Candidate]:
     """Return the reference first, then the Candidates that `--only` and `--skip` leave, in the order proposed.
 
     Those on request are left out, unless an `--only` pattern matches them and no other: `onnxruntime/*` means the plain
     ones, `onnxruntime/int8/static/*` those beside the plain one. Settings of loading come last: they are taken where a
-    pattern matches nothing else, so `onnxruntime/fp32/static/*` means all of them, `*/t1` one of each that is not on
-    request itself.
+    pattern matches nothing else, so `onnxruntime/fp32/static/*` means all of them, `*/t1` one of each. Those of `shapes`
+    (keys that are there only to be tuned) are left out of that, unless they are all that is matched.
 
     Raises:
         InputError: a pattern matches no Candidate.
@@ -48,8 +52,8 @@ def select(
         for pattern in only:
             matched = [one for one in candidates if one.matches(pattern)]
             untuned = [one for one in matched if not one.tuning]
-            of_plain = [one for one in matched if one.plain.key in {other.key for other in plain}]
-            wanted += [one for one in plain if one in matched] or untuned or of_plain or matched
+            proposed = [one for one in matched if one.plain.key not in shapes]
+            wanted += [one for one in plain if one in matched] or untuned or proposed or matched
     chosen = [
         candidate
         for candidate in candidates

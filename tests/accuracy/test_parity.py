@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bakeoff.accuracy.parity import Comparison, contradiction
+from bakeoff.accuracy.parity import Comparison, contradiction, differs
 from bakeoff.records import GroupParity
 
 
@@ -59,3 +59,30 @@ def test_rounding_is_no_contradiction_and_saturation_is_named():
     assert "8-bit saturation, this CPU has no VNNI" in contradiction(against_its_own_graph(0.165), True)
     assert "computes something else" in contradiction(against_its_own_graph(0.165), False)
     assert contradiction([], None) is None
+
+
+def against_the_reference(boxes: float | None, scores: float | None):
+    errors = {"boxes": boxes, "scores": scores}
+    return [
+        GroupParity(output="output 0", group=group, max_error=9.0, mean_error=0.1, confident_error=error)
+        for group, error in errors.items()
+    ]
+
+
+def test_a_shape_may_round_otherwise_but_not_compute_something_else():
+    plain = against_the_reference(0.01, 0.0001)
+    assert differs(against_the_reference(0.02, 0.0002), plain, "fp32") is None
+    assert "scores: 0.3 off the reference in the mean, 0.0001 in the plain shape" in differs(
+        against_the_reference(0.02, 0.3), plain, "fp32"
+    )
+    assert "boxes: 3 off" in differs(against_the_reference(3.0, 0.0002), plain, "fp32")
+
+
+def test_what_a_lower_precision_costs_the_plain_shape_too_is_not_held_against_another():
+    plain = against_the_reference(4.0, 0.05)
+    assert differs(against_the_reference(5.0, 0.06), plain, "int8") is None
+    assert differs(against_the_reference(5.0, 0.2), plain, "int8") is not None
+
+
+def test_without_detections_there_is_nothing_to_hold_a_shape_against():
+    assert differs(against_the_reference(None, None), against_the_reference(0.0, 0.0), "fp32") is None

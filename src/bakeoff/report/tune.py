@@ -40,8 +40,10 @@ def answer(view: View) -> str:
     found = view.tuned
     if found is None or not found.choices:
         return "**No answer**: nothing that could be tuned was timed."
-    named = "; ".join(f"for {_at(found, one)} `{one.key}`" for one in found.choices)
-    parts = [f"**Recommended** {named}."]
+    at: dict[str, list[str]] = {}
+    for one in found.choices:
+        at.setdefault(one.key, []).append(_at(found, one))
+    parts = ["**Recommended** " + "; ".join(f"for {', '.join(some)}: `{key}`" for key, some in at.items()) + "."]
     parts += [question(view, one) for one in found.questions if one.plain is None]
     parts.append(
         "Accuracy was not measured: each shape's raw outputs were held against the plain shape's. `bakeoff run` judges."
@@ -76,7 +78,8 @@ def question(view: View, one: Question) -> str:
         return f"{subject}: serve with {batch} rather than with {streams}: {_times(one.ratio)}."
     if one.winner == "streams":
         return f"{subject}: serve with {streams} rather than with {batch}: {_times(_inverse(one.ratio))}."
-    shown = "they were never timed side by side" if one.ratio is None else f"the batch is {_times(one.ratio)}"
+    known = one.ratio is not None and one.ratio.low is not None
+    shown = f"the batch is {_times(one.ratio)}" if known else "too few rounds side by side"
     return f"{subject}: undecided between {batch} and {streams}: {shown}."
 
 

@@ -80,9 +80,10 @@ def fastest_shapes(family: Shapes, workloads: Sequence[str]) -> dict[str, str]:
             continue
         best = best_latency(family.screened, workload)
         there = [point for point in family.screened.points if point.workload == workload]
-        point = best.point if best is not None else min(there, key=lambda one: one.latency_ms, default=None)
-        if point is not None:
-            found[workload] = point.key
+        if best is not None:
+            found[workload] = best.point.key if best.sure else family.key
+        elif there:  # the plain one takes no such batch
+            found[workload] = min(there, key=lambda one: one.latency_ms).key
     return found
 
 

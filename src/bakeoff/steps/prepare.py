@@ -119,13 +119,14 @@ def plan_trials(context: Context, inputs: Inputs) -> None:
             context.observer.say(f"backend {one.status.name} proposes nothing: {one.status.cannot_run}")
     candidates = [candidate for one in probed for candidate in one.candidates]
     reference = plan.reference_of(model, candidates)
-    chosen = plan.select(candidates, reference, settings.only, settings.skip)
+    by_key = {key: others for one in probed for key, others in one.shapes.items()}
+    known = {candidate.key: candidate for candidate in candidates}
+    others = {key for some in by_key.values() for key in some if known[key].on_request}
+    chosen = plan.select(candidates, reference, settings.only, settings.skip, others)
     shapes: list[Shapes] = []
     if settings.shapes:
-        by_key = {key: others for one in probed for key, others in one.shapes.items()}
         runnable = {one.name for one in statuses if one.cannot_convert is None and one.cannot_run is None}
         shapes = plan.to_tune(candidates, chosen, by_key, settings, runnable)
-        known = {one.key: one for one in candidates}
         keys = [key for one in shapes for key in (one.key, *one.shapes) if key != reference.key]
         chosen = [reference, *(known[key] for key in keys)]
     offered = tuple(
