@@ -35,8 +35,8 @@ def select(
 
     Those on request are left out, unless an `--only` pattern matches them and no other: `onnxruntime/*` means the plain
     ones, `onnxruntime/int8/static/*` those beside the plain one. Settings of loading come last: they are taken where a
-    pattern matches nothing else, so `onnxruntime/fp32/static/*` means all of them, `*/t1` one of each. Those of `shapes`
-    (keys that are there only to be tuned) are left out of that, unless they are all that is matched.
+    pattern matches nothing else, so `onnxruntime/fp32/static/*` means all of them, `*/t1` one of each. Those of
+    `shapes` (keys that are there only to be tuned) are left out of that, unless they are all that is matched.
 
     Raises:
         InputError: a pattern matches no Candidate.

@@ -22,7 +22,7 @@ from bakeoff.steps.verify import check_health, load
 from bakeoff.worker import protocol as p
 from bakeoff.worker.parent import ChildError
 
-SHARE = 0.5  # of the time budget that trying may take; a family that has begun is finished
+SHARE = 0.5  # of the time budget that trying may take; a screening that has begun is finished
 
 
 def tune_all(context: Context, inputs: Inputs) -> None:
@@ -33,9 +33,11 @@ def tune_all(context: Context, inputs: Inputs) -> None:
     for family in context.run.shapes:
         if family.screened is None and not family.settled:
             _screen_shapes(context, family)
-    for family in context.run.shapes:
-        if not family.settled:
-            _screen_settings(context, family)
+    todo = [family for family in context.run.shapes if not family.settled]
+    spent = _spent(context)
+    left = max(0.0, SHARE * context.settings.time_budget_s - spent)
+    for number, family in enumerate(todo, 1):  # what one leaves over is the next one's
+        _screen_settings(context, family, until_s=spent + left * number / len(todo))
     _check_all(context, len(inputs.validation))  # those that were added
 
 
@@ -115,8 +117,11 @@ def _screen_shapes(context: Context, family: Shapes) -> None:
     _keep(context, family.key, screened=found, seconds=family.seconds + time.monotonic() - started)
 
 
-def _screen_settings(context: Context, family: Shapes) -> None:
-    """Time the settings of those shapes that are the fastest somewhere, and add those that beat their plain form."""
+def _screen_settings(context: Context, family: Shapes, until_s: float) -> None:
+    """Time the settings of those shapes that are the fastest somewhere, and add those that beat their plain form.
+
+    No screening begins once `until_s` were spent on all of them.
+    """
     trials = {trial.candidate.key: trial for trial in _ok(context, family)}
     best = tune.fastest_shapes(family, [str(w) for w in context.settings.workloads]) if family.screened else {}
     keys = dict.fromkeys(key for key in (best.values() if best else [family.key]) if key in trials)
@@ -124,8 +129,8 @@ def _screen_settings(context: Context, family: Shapes) -> None:
         tuned = [one for one in context.run.offered if one.tuning and one.plain.key == key]
         if not tuned or key in {one.key for one in context.run.sweep}:
             continue
-        if _spent(context) >= SHARE * context.settings.time_budget_s:
-            why = f"half of the time budget was spent before any settings of `{key}` were tried"
+        if _spent(context) >= until_s:
+            why = f"settings of `{key}` were not tried: its part of the time budget was spent"
             _keep(context, family.key, left_out=why)
             break
         started = time.monotonic()
