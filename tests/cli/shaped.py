@@ -13,8 +13,9 @@ from bakeoff.testing import FakeBackend
 
 HERE = Path(os.environ.get("BAKEOFF_TEST_SHAPED", "."))
 WAY = os.environ.get("BAKEOFF_TEST_WAY", "batch")
-ALONE_S = {"dyn": 0.012, "static": 0.012, "b1": 0.006}  # of one image
-TOGETHER_S = {"batch": 0.006, "streams": 0.030}  # of a batch of two
+ALONE_S = {"dyn": 0.024, "static": 0.024, "b1": 0.012}  # of one image
+TOGETHER_S = {"batch": 0.004, "streams": 0.030}  # of a batch of two
+SHARE = {"fast": 0.4, "slow": 1.5}  # of the time, with these settings of loading
 
 
 class Shaped(FakeBackend):
@@ -46,10 +47,11 @@ class Shaped(FakeBackend):
             time.sleep(300)
         session = super().load(job)
         plain_run, lock = session.run, threading.Lock()
-        share = {"fast": 0.7, "slow": 1.5}.get(next(iter(asked), ""), 1.0)
+        share = SHARE.get(next(iter(asked), ""), 1.0)
 
         def run(images):
-            seconds = ALONE_S[job.candidate.shape] if len(images) == 1 else TOGETHER_S[WAY]
+            shape = job.candidate.shape
+            seconds = ALONE_S[shape] if len(images) == 1 else TOGETHER_S[WAY] * (3 if shape == "static" else 1)
             if WAY == "batch":
                 with lock:
                     time.sleep(seconds * share)

@@ -108,8 +108,8 @@ def sections(view: View) -> Iterator[str]:
     yield (
         "In each cell the latency in ms and, of a shape or setting, how many times as fast as the plain shape it is; "
         "bold where it is recommended. *Memory* is the peak of a process that timed all Workloads that it takes; "
-        "*off by* the mean error against the reference's raw outputs, in pixels of boxes and in scores, where there "
-        "are detections."
+        "*off by* the mean error against the plain shape's raw outputs (of its own: against the reference's), in pixels "
+        "of boxes and in scores, where there are detections."
     )
     yield _table(view, found)
     yield _tried(view)
@@ -151,15 +151,16 @@ def _tried(view: View) -> str:
     run = view.run
     count = sum(len({point.key for point in one.points} - {one.key}) for one in run.sweep)
     spent = sum(one.seconds for one in run.shapes)
+    settings = f"{count} settings of loading of {len(run.sweep)} shapes that were the fastest somewhere"
     words = [
         f"Of the time budget of {run.settings.time_budget_s:g} s, {spent:.0f} s went into screening: the shapes beside "
-        f"each other, then {count} settings of loading of the {len(run.sweep)} shapes that were the fastest somewhere."
+        f"each other, then {settings if count else 'no settings of loading'}."
     ]
     added = [f"`{line.key}`" for line in view.lines if line.trial.candidate.tuning]
     words.append(
         f"Added, and timed afresh with the shapes: {', '.join(added)}."
         if added
-        else "No setting beat its default beyond doubt and by more than the precision target, so none was added."
+        else "No setting that was tried beat its default beyond doubt and by more than the precision target."
     )
     words += [f"{one.left_out[0].upper()}{one.left_out[1:]}." for one in run.shapes if one.left_out]
     failed = {key: why for one in run.sweep for key, why in one.failures.items()}
@@ -257,7 +258,7 @@ def _peak(trial: Trial) -> int | None:
 
 
 def _errors(trial: Trial) -> dict[str, float | None]:
-    """Return by how much boxes (pixels) and scores of confident anchors are off the reference's, in the mean."""
+    """Return by how much boxes (pixels) and scores of confident anchors are off, in the mean."""
     groups = () if trial.parity is None else trial.parity.reference
     found = {one.group: one.confident_error for one in groups}
     return {group: found.get(group) for group in ("boxes", "scores")}

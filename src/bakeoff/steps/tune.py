@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from bakeoff.accuracy import parity
-from bakeoff.records import Candidate, Parity, Shapes, Trial
+from bakeoff.records import Candidate, Shapes, Trial
 from bakeoff.speed import tune
 from bakeoff.steps.context import Context
 from bakeoff.steps.convert import share_all
@@ -44,13 +44,17 @@ def tune_all(context: Context, inputs: Inputs) -> None:
 def _check_all(context: Context, images: int) -> None:
     """Load each Trial that is not loaded yet, and hold its raw outputs against those of the plain shape."""
     todo = [trial for trial in context.run.trials if trial.status == "ok" and trial.load_s is None]
-    reference = context.run.trial(context.run.reference)
-    if todo and not _heads(context).exists():  # the first time, and again where a Run goes on in another place
-        todo = [reference, *(trial for trial in todo if trial is not reference)]
     if not todo:
         return
-    context.observer.stage("checking that all compute the same", len(todo))
-    for trial in todo:
+    sources = {context.run.reference, *(tune.plain_of(context.run, trial.candidate.key) for trial in todo)}
+    trials = [  # those that others are held against come first, and again where a Run goes on in another place
+        trial
+        for trial in context.run.trials
+        if trial.status == "ok" and trial.candidate.key in sources and not _heads(context, trial).exists()
+    ]
+    trials += [trial for trial in todo if trial not in trials]
+    context.observer.stage("checking that all compute the same", len(trials))
+    for trial in trials:
         key = trial.candidate.key
         context.observer.advance(0, key)
         try:
@@ -63,18 +67,21 @@ def _check_all(context: Context, images: int) -> None:
 
 
 def _check(context: Context, trial: Trial, images: int) -> None:
+    """Predict some images in a child; a plain shape is compared with the reference, another one with the plain one."""
     key = trial.candidate.key
-    request = p.Detect(
-        cache=str(context.frames.absolute()),
-        start=0,
-        stop=images,
-        heads=str(_heads(context).absolute()),
-        is_reference=key == context.run.reference,
-    )
+    reference, plain = context.run.reference, tune.plain_of(context.run, key)
+    beside = context.run.trial(reference if plain is None or plain == key else plain)
+    others_follow = key in (reference, plain)
+    cache = str(context.frames.absolute())
+
+    def detect(folder: Path, *, write: bool) -> p.Detected:
+        heads = str(folder.absolute())
+        return worker.ask(p.Detect(cache=cache, start=0, stop=images, heads=heads, is_reference=write), p.Detected)
+
     with context.worker(key) as worker:
         loaded = load(context, trial, worker)
         ready_s = worker.age_s
-        found = worker.ask(request, p.Detected)
+        found = detect(_heads(context, beside), write=beside.candidate.key == key)
         check_health([found], worker)
         context.change_trial(
             key,
@@ -85,24 +92,17 @@ def _check(context: Context, trial: Trial, images: int) -> None:
             peak_memory_bytes=worker.peak_memory_bytes,
             parity=found.parity,
         )
-        plain = _plain_parity(context, key)
-        if plain is not None and found.parity is not None:
-            cause = parity.differs(found.parity.reference, plain.reference, trial.candidate.precision)
+        if others_follow and beside.candidate.key != key:
+            detect(_heads(context, trial), write=True)
+        if plain not in (None, key) and found.parity is not None:
+            cause = parity.differs(found.parity.reference, trial.candidate.precision)
             if cause is not None:
                 raise ChildError("output", cause, worker.log)
 
 
-def _heads(context: Context) -> Path:
-    """Where the reference's raw outputs are."""
-    return context.folder.work / "heads"
-
-
-def _plain_parity(context: Context, key: str) -> Parity | None:
-    """Return what the plain form of a shape or setting differs from the reference by; `None`: it is that one itself."""
-    plain = tune.plain_of(context.run, key)
-    if plain is None or plain == key:
-        return None
-    return context.run.trial(plain).parity
+def _heads(context: Context, trial: Trial) -> Path:
+    """Where a Trial's raw outputs are, for others to be held against."""
+    return context.folder.work / "heads" / trial.candidate.slug
 
 
 def _screen_shapes(context: Context, family: Shapes) -> None:
