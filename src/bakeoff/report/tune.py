@@ -108,7 +108,7 @@ def sections(view: View) -> Iterator[str]:
     yield (
         "In each cell the latency in ms and, of a shape or setting, how many times as fast as the plain shape it is; "
         "bold where it is recommended. *Memory* is the peak of a process that timed all Workloads that it takes; "
-        "*off by* the mean error against the plain shape's raw outputs (of its own: against the reference's), in pixels "
+        "*off by* the mean error against the plain shape's raw outputs (its own: against the reference's), in pixels "
         "of boxes and in scores, where there are detections."
     )
     yield _table(view, found)
