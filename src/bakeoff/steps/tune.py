@@ -30,6 +30,8 @@ def tune_all(context: Context, inputs: Inputs) -> None:
     if context.run.timing:
         return  # timing has begun: a Run that was interrupted there keeps the Trials that it has
     _check_all(context, len(inputs.validation))
+    if context.run.trial(context.run.reference).status != "ok":
+        return
     for family in context.run.shapes:
         if family.screened is None and not family.settled:
             _screen_shapes(context, family)
