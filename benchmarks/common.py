@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import os
@@ -28,6 +29,7 @@ QUIET = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR":
 RUNTIMES = ("pytorch", "torchscript", "onnxruntime", "openvino")
 SUFFIXES = {"pytorch": ".pt", "torchscript": ".torchscript", "onnxruntime": ".onnx", "openvino": "_openvino_model"}
 FORMATS = ("torchscript", "onnx", "openvino")
+KEPT = ("table.csv", "tune.csv", "report.md", "results.json", "charts")  # of a committed Run
 
 os.environ.update(QUIET)  # for this process and all that it starts
 
@@ -164,3 +166,32 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in (head, tuple("-" * width for width in widths), *rows):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     print(flush=True)
+
+
+def committed_run(command: str, name: str, options: Sequence[str], description: str) -> int:
+    """Run `bakeoff COMMAND` on the shared model, keep what people read under `results/NAME`, return the exit code.
+
+    From the repository's root, so that the record holds relative paths. Further arguments go to bakeoff.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--name", default=name, help="folder under results/")
+    arguments, more = parser.parse_known_args()
+    repo = HERE.parent
+    shared = Path(os.path.relpath(SHARED, repo))
+    out = SCRATCH / arguments.name
+    shutil.rmtree(out, ignore_errors=True)
+    words = [
+        str(Path(sys.executable).with_name("bakeoff")), command, str(shared / "models" / "yolov8n-deeppcb.pt"),
+        "--data", str(shared / "deeppcb" / "data.yaml"), "--out", str(out.relative_to(repo)), *options, *more,
+    ]  # fmt: skip
+    code = subprocess.run(words, cwd=repo, check=False).returncode
+    if (out / "table.csv").exists():
+        target = RESULTS / arguments.name
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for one in KEPT:
+            if (out / one).is_dir():
+                shutil.copytree(out / one, target / one)
+            elif (out / one).exists():
+                shutil.copy(out / one, target / one)
+    return code

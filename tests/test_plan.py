@@ -5,7 +5,7 @@ import pytest
 
 from bakeoff import plan
 from bakeoff.errors import InputError
-from bakeoff.records import BackendStatus, Candidate, Model, Trial, Workload
+from bakeoff.records import BackendStatus, Candidate, Model, Settings, Trial, Workload
 
 
 def candidate(key: str) -> Candidate:
@@ -140,3 +140,68 @@ def test_the_reference_is_asked_for_where_a_pattern_takes_it_or_nothing_else_is_
     assert asked_for([KEYS[0], KEYS[2]], only=("onnxruntime/*", "pytorch/*")) == [KEYS[0], KEYS[2]]
     assert asked_for([KEYS[0], KEYS[2]], skip=("pytorch/*",)) == [KEYS[2]]
     assert asked_for([KEYS[0]], only=("onnxruntime/*",)) == [KEYS[0]]
+
+
+def shaped(only=(), skip=(), workloads=("1x1", "1x2"), runnable=("pytorch", "onnxruntime", "openvino")):
+    """What a tune tries, by plain key."""
+    other = [msgspec.structs.replace(candidate(key), on_request=True) for key in ("openvino/int8/static",)]
+    every = [*ALL, *other]
+    shapes = {
+        "onnxruntime/fp32/static": ("onnxruntime/fp32/b1", "onnxruntime/fp32/dyn"),
+        "onnxruntime/fp32/b1": ("onnxruntime/fp32/static", "onnxruntime/fp32/dyn"),
+        "openvino/int8/dyn": ("openvino/int8/static",),
+    }
+    settings = Settings(
+        model="m", only=only, skip=skip, workloads=tuple(Workload.parse(text) for text in workloads), shapes=True
+    )
+    found = plan.to_tune(every, plan.select(every, ALL[0], only, skip), shapes, settings, runnable)
+    return {one.key: one.shapes for one in found}
+
+
+def test_a_tune_takes_the_plainest_candidate_of_each_backend_in_all_its_shapes():
+    assert shaped() == {
+        "pytorch/fp32/dyn": (),
+        "onnxruntime/fp32/static": ("onnxruntime/fp32/b1", "onnxruntime/fp32/dyn"),
+        "openvino/int8/dyn": ("openvino/int8/static",),
+    }
+
+
+def test_a_tune_of_what_only_names_starts_from_that_and_takes_each_shape_once():
+    assert shaped(only=["onnxruntime/*"]) == {
+        "onnxruntime/fp32/static": ("onnxruntime/fp32/b1", "onnxruntime/fp32/dyn")
+    }
+    assert shaped(only=["onnxruntime/fp32/b1"]) == {
+        "onnxruntime/fp32/b1": ("onnxruntime/fp32/static", "onnxruntime/fp32/dyn")
+    }
+    assert shaped(only=["openvino/int8/static"]) == {"openvino/int8/static": ("openvino/int8/dyn",)}
+
+
+def test_shapes_that_are_skipped_or_take_none_of_the_batches_are_not_tried():
+    assert shaped(only=["onnxruntime/*"], skip=["*/dyn"])["onnxruntime/fp32/static"] == ("onnxruntime/fp32/b1",)
+    assert shaped(only=["onnxruntime/*"], workloads=["1x2"])["onnxruntime/fp32/static"] == ("onnxruntime/fp32/dyn",)
+
+
+def test_shapes_of_a_runtime_that_cannot_run_here_are_not_built():
+    assert shaped(runnable=("pytorch",)) == {
+        "pytorch/fp32/dyn": (), "onnxruntime/fp32/static": (), "openvino/int8/dyn": ()
+    }  # fmt: skip
+
+
+def test_settings_of_other_shapes_are_taken_only_where_a_pattern_means_them_alone():
+    other = msgspec.structs.replace(candidate("openvino/int8/static"), on_request=True)
+    tunings = [msgspec.structs.replace(one, tuning=("t1",), on_request=True) for one in (*ALL[-2:], other)]
+    every = [*ALL, other, *tunings]
+
+    def keys(pattern):
+        return [c.key for c in plan.select(every, ALL[0], [pattern], (), {other.key})][1:]
+
+    assert keys("*/t1") == ["onnxruntime/fp32/dyn/t1", "openvino/int8/dyn/t1"]
+    assert keys("openvino/int8/static/t1") == ["openvino/int8/static/t1"]
+    assert keys("openvino/int8/static") == ["openvino/int8/static"]
+
+
+@pytest.mark.parametrize(
+    ("workloads", "batches"), [(["1x1", "1x2", "2x1"], (1, 2)), (["1x2", "2x2", "1x1"], (2, 1)), (["1x4"], (4,))]
+)
+def test_the_commonest_batch_comes_first(workloads, batches):
+    assert Settings(model="m", workloads=tuple(map(Workload.parse, workloads))).batches == batches

@@ -16,13 +16,14 @@ from bakeoff.version import __version__
 if TYPE_CHECKING:
     from bakeoff.api import Run as Run
     from bakeoff.api import run as run
+    from bakeoff.api import tune as tune
     from bakeoff.errors import BakeoffError as BakeoffError
 
-__all__ = ["BakeoffError", "Run", "__version__", "run"]
+__all__ = ["BakeoffError", "Run", "__version__", "run", "tune"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Run", "run"):
+    if name in ("Run", "run", "tune"):
         from bakeoff import api
 
         return getattr(api, name)

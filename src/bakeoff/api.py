@@ -1,4 +1,4 @@
-"""The Python API: `bakeoff.run(…)` and the Run that it returns."""
+"""The Python API: `bakeoff.run(…)`, `bakeoff.tune(…)`, and the Run that it returns."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bakeoff import report
 from bakeoff.bake import bake, succeeded
 from bakeoff.records import Requirements, RunRecord, Settings, Verdict, Workload
 from bakeoff.report import cameras, sustain, table
+from bakeoff.report import tune as report_of_tune
 from bakeoff.report.takeaways import answer
 from bakeoff.steps.context import Observer
 from bakeoff.store import RunFolder
@@ -68,6 +69,11 @@ class Run:
     def loads(self) -> list[str]:
         """What cameras and sustained load said, a line a Candidate; empty where nobody asked."""
         return [*cameras.lines(self._view), *sustain.lines(self._view)]
+
+    @property
+    def tuned(self) -> list[str]:
+        """What a tune recommends for each Workload, what that gains and costs, and how to serve more cameras."""
+        return list(report_of_tune.lines(self._view))
 
     @property
     def ok(self) -> bool:
@@ -182,6 +188,66 @@ def run(
             percentile=percentile,
             prefer=prefer,
         ),
+    )
+    folder = Path(out) if out is not None else default_out(model)
+    return Run(bake(settings, folder, observer, resume=resume))
+
+
+def tune(
+    model: PathLike,
+    *,
+    data: PathLike,
+    out: PathLike | None = None,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    calibration: PathLike | None = None,
+    workloads: Sequence[str] = ("1x1", "1x2", "2x1"),
+    frames: int = 250,
+    imgsz: int | None = None,
+    images: int | None = None,
+    conf: float | None = None,
+    quick: bool = False,
+    precision_target: float = 0.02,
+    time_budget_s: float = 600.0,
+    resume: bool = False,
+    device: str = "cpu",
+    threads: int | None = None,
+    seed: int = 0,
+    trust: bool = False,
+    calibration_images: int = 128,
+    int8_preset: str = "mixed",
+    step_timeout_s: float | None = None,
+    observer: Observer | None = None,
+) -> Run:
+    """Try shapes and settings of loading, and recommend one for each Workload; the options are those of `bakeoff tune`.
+
+    Raises:
+        BakeoffError: bad input, or a folder that can't be used.
+            A Candidate that fails raises nothing: its Trial says so.
+    """
+    settings = Settings(
+        model=os.fspath(model),
+        data=os.fspath(data),
+        calibration=None if calibration is None else os.fspath(calibration),
+        only=tuple(only),
+        skip=tuple(skip),
+        workloads=tuple(dict.fromkeys(Workload.parse(text) for text in workloads)),
+        frames=frames,
+        images=images,
+        imgsz=imgsz,
+        conf=conf,
+        device=device,
+        threads=threads,
+        seed=seed,
+        quick=quick,
+        precision_target=precision_target,
+        time_budget_s=time_budget_s,
+        trust=trust,
+        calibration_images=calibration_images,
+        int8_preset=int8_preset,
+        step_timeout_s=step_timeout_s,
+        accuracy=False,
+        shapes=True,
     )
     folder = Path(out) if out is not None else default_out(model)
     return Run(bake(settings, folder, observer, resume=resume))

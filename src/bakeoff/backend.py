@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -262,6 +263,33 @@ class Adopter(Protocol):
             InputError: it is broken, or made for another task, other classes or another input.
         """
         ...
+
+
+class Shapable(Protocol):
+    """A Backend that can give the same network other shapes than it proposes by itself."""
+
+    def shapes(self, candidate: Candidate, batches: Sequence[int]) -> Sequence[Candidate]:
+        """Return the other shapes or profiles worth trying for these batch sizes, the plainest first.
+
+        `candidate` is one that `propose` returned for a Model whose batch size is free, `batches` are those of the
+        Workloads, the commonest first. What is returned differs from it in shape, and in options that concern the
+        shape, alone; `convert` and `load` take it like any other.
+        """
+        ...
+
+
+FREE_SHAPES = ("static", "b1", "dyn")
+
+
+def other_shapes(candidate: Candidate, batches: Sequence[int], shapes: Sequence[str] = FREE_SHAPES) -> list[Candidate]:
+    """Return a Candidate in each of some shapes but its own, for `Shapable.shapes`.
+
+    Where only batches of 1 are asked for, `static` and `b1` are the same thing: one of them is enough.
+    """
+    left = [shape for shape in shapes if shape != candidate.shape]
+    if set(batches) == {1}:
+        left = [shape for shape in left if shape == "dyn" or (shape == "static" and candidate.shape == "dyn")]
+    return [msgspec.structs.replace(candidate, shape=shape, on_request=True) for shape in left]
 
 
 def thread_counts(host: Host, threads: int) -> list[int]:

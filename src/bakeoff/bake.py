@@ -25,15 +25,15 @@ from bakeoff.records import (
     Trial,
     Verdict,
 )
-from bakeoff.steps import adopt, cameras, check, convert, draws, prepare, repair, sustain, sweep, time, verify
+from bakeoff.steps import adopt, cameras, check, convert, draws, prepare, repair, sustain, sweep, time, tune, verify
 from bakeoff.steps.context import Context, Observer, Silent
 from bakeoff.steps.probe import probe_all
 from bakeoff.store import VERSION, RunFolder
 from bakeoff.version import __version__
 from bakeoff.worker.parent import ChildError
 
-ON_REQUEST = "runs where --only matches it, or to repair a rejected INT8 Candidate"
-SETTING = "runs where --only matches it, or where --tune finds it faster than the plain form"
+ON_REQUEST = "runs where --only matches it, to repair a rejected INT8 Candidate, or in bakeoff tune"
+SETTING = "runs where --only matches it, or where --tune or bakeoff tune finds it faster than the plain form"
 
 
 def bake(settings: Settings, out: Path, observer: Observer | None = None, *, resume: bool = False) -> Path:
@@ -83,6 +83,8 @@ def _steps(context: Context, inputs: prepare.Inputs) -> None:
         draws.draw_all(context, inputs)
     if settings.speed and reference_ok(context.run):
         sweep.sweep_all(context, inputs)
+        if settings.shapes:
+            tune.tune_all(context, inputs)
         time.time_all(context)
     if settings.cameras_fps is not None and reference_ok(context.run):
         cameras.count_all(context)
@@ -204,8 +206,9 @@ def _proposed(
             context = _begin(settings, folder, reader, observer or Silent(), resume=False)
             inputs = prepare.Inputs(reader=reader)
             prepare.find_calibration(context, inputs)
-            probed = probe_all(context.run.host, folder.logs, context.run.model, context.threads)
-            yield context, inputs, [one for one, _ in probed], [one for _, some in probed for one in some]
+            run = context.run
+            probed = probe_all(run.host, folder.logs, run.model, context.threads, settings.batches, settings.device)
+            yield context, inputs, [one.status for one in probed], [one for some in probed for one in some.candidates]
 
 
 def _recipe(candidate: Candidate, path: Path | None, model: Model) -> Recipe | None:

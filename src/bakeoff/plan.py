@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bakeoff.errors import InputError, nearest
-from bakeoff.records import BackendStatus, Candidate, Model, Trial, Workload
+from bakeoff.records import BackendStatus, Candidate, Model, Settings, Shapes, Trial, Workload
 
 REFERENCE_BACKEND = {"ultralytics": "pytorch", "onnx": "onnxruntime"}
 
@@ -25,14 +25,19 @@ def reference_of(model: Model, candidates: Sequence[Candidate]) -> Candidate:
 
 
 def select(
-    candidates: Sequence[Candidate], reference: Candidate, only: Sequence[str], skip: Sequence[str]
+    candidates: Sequence[Candidate],
+    reference: Candidate,
+    only: Sequence[str],
+    skip: Sequence[str],
+    shapes: Collection[str] = (),
 ) -> list[Candidate]:
     """Return the reference first, then the Candidates that `--only` and `--skip` leave, in the order proposed.
 
     Those on request are left out, unless an `--only` pattern matches them and no other: `onnxruntime/*` means the plain
     ones, `onnxruntime/int8/static/*` those beside the plain one. Settings of loading come last: they are taken where a
-    pattern matches nothing else, so `onnxruntime/fp32/static/*` means all of them, `*/t1` one of each. An Artifact made
-    elsewhere was named by its path: it needs no pattern, but `--skip` takes it away.
+    pattern matches nothing else, so `onnxruntime/fp32/static/*` means all of them, `*/t1` one of each. Those of
+    `shapes` (keys that are there only to be tuned) are left out of that, unless they are all that is matched. An
+    Artifact made elsewhere was named by its path: it needs no pattern, but `--skip` takes it away.
 
     Raises:
         InputError: a pattern matches no Candidate.
@@ -48,7 +53,8 @@ def select(
         for pattern in only:
             matched = [one for one in candidates if one.matches(pattern)]
             untuned = [one for one in matched if not one.tuning]
-            wanted += [one for one in plain if one in matched] or untuned or matched
+            proposed = [one for one in matched if one.plain.key not in shapes]
+            wanted += [one for one in plain if one in matched] or untuned or proposed or matched
     wanted += [candidate for candidate in candidates if candidate.elsewhere and not candidate.on_request]
     chosen = [
         candidate
@@ -56,6 +62,46 @@ def select(
         if candidate in wanted and candidate != reference and not any(candidate.matches(pattern) for pattern in skip)
     ]
     return [reference, *chosen]
+
+
+def to_tune(
+    candidates: Sequence[Candidate],
+    chosen: Sequence[Candidate],
+    shapes: Mapping[str, Sequence[str]],
+    settings: Settings,
+    runnable: Collection[str],
+) -> list[Shapes]:
+    """Return what `bakeoff tune` tries: each backend's plainest Candidate, or those asked for, in all their shapes.
+
+    Args:
+        candidates: all that were proposed, and their other shapes.
+        chosen: of them, what `select` left.
+        shapes: by key of a proposed Candidate, the keys of its other shapes.
+        settings: of the Run; without `only`, each backend's first Candidate is taken.
+        runnable: names of the backends that can convert and run here; of others no shape is tried.
+    """
+    known = {candidate.key: candidate for candidate in candidates}
+    asked = {one.key for one in chosen if any(one.matches(pattern) for pattern in settings.only)}
+    taken: set[str] = set()
+    result: list[Shapes] = []
+    for candidate in candidates:
+        key = candidate.key
+        first = candidate.backend not in {known[one.key].backend for one in result}
+        wanted = key in asked if settings.only else first and candidate in chosen
+        if not wanted or key in taken:
+            continue
+        proposed = key if key in shapes else next((one for one in shapes if key in shapes[one]), key)
+        others = [
+            other
+            for other in (proposed, *shapes.get(proposed, ()))
+            if other != key
+            and other not in taken
+            and not any(known[other].matches(pattern) for pattern in settings.skip)
+            and any(known[other].takes(batch) for batch in settings.batches)
+        ]
+        taken |= {key, *others}
+        result.append(Shapes(key=key, shapes=tuple(others) if candidate.backend in runnable else ()))
+    return result
 
 
 def asked_for(trials: Sequence[Trial], reference: str, only: Sequence[str], skip: Sequence[str]) -> list[Trial]:

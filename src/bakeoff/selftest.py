@@ -59,7 +59,8 @@ def selftest(backend: str, model: Path, data: Path, folder: Path, observer: Obse
         raise InputError(f"backend {backend!r} not found{nearest(backend, registry.names())} see bakeoff backends")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as logs:
-        ((status, _),) = probe_all(host.describe(), Path(logs), names=[backend])
+        (probed,) = probe_all(host.describe(), Path(logs), names=[backend])
+        status = probed.status
         probe_log = log_tail(Path(logs) / f"probe-{backend}.log")
     document: Document = {
         "format": FORMAT,

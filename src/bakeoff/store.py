@@ -5,7 +5,8 @@ Format history of `results.json` (`version`):
   2  2026-11: intervals of every accuracy figure, operating point, agreement, parity, INT8 repair. A Run of version 1
      has none of these and is read as it is.
   3  2026-11: why timing ended, telemetry, cold starts, sweeps, cameras, sustained load. Older Runs have none of these.
-  4  2026-11: Artifacts made elsewhere (`artifacts` in the Settings, `elsewhere` in a Candidate). Older Runs have none.
+  4  2026-11: Artifacts made elsewhere (`artifacts` in the Settings, `elsewhere` in a Candidate); shapes that
+     `bakeoff tune` tries, memory of timed processes. Older Runs have none of these.
 
 While a Run goes on, raw samples are written as parts (`work/samples/*.npz`), each whole or absent; `consolidate`
 makes `samples.npz` of them. A reader takes both, so a killed Run is readable and can be resumed.

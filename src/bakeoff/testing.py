@@ -34,6 +34,7 @@ from bakeoff.backend import (
     LoadJob,
     Outputs,
     Session,
+    Shapable,
     Step,
     Tunable,
     device_for,
@@ -172,6 +173,10 @@ def check_backend(
         _check_keys(backend.name, candidates)
     except ValueError as error:
         return [*problems, str(error)]
+    try:
+        candidates += _other_shapes(backend, candidates, forms.model)
+    except ValueError as error:
+        return [*problems, str(error)]
     side = forms.model.imgsz
     if images is None:
         images = np.random.default_rng(0).random((4, 3, side, side), np.float32)
@@ -184,6 +189,29 @@ def check_backend(
                 found.append(f"{type(error).__name__}: {one_line(error)}")
             problems += [f"{candidate.key}: {problem}" for problem in found]
     return problems
+
+
+def _other_shapes(backend: Backend, candidates: Sequence[Candidate], model: Model) -> list[Candidate]:
+    """Return the shapes that the backend would tune its Candidates with, less those that it proposes.
+
+    Raises:
+        ValueError: a key is not well formed, or another thing than the shape and its options differs.
+    """
+    if not hasattr(backend, "shapes") or model.fixed_batch is not None:
+        return []
+    known = {candidate.key for candidate in candidates}
+    found: dict[str, Candidate] = {}
+    for candidate in candidates:
+        if candidate.on_request:
+            continue
+        others = cast(Shapable, backend).shapes(candidate, BATCHES[:2])
+        _check_keys(backend.name, others)
+        for one in others:
+            if (one.precision, one.tuning) != (candidate.precision, candidate.tuning):
+                raise ValueError(f"shapes of {candidate.key} have {one.key}, which differs in more than its shape")
+            if one.key not in known:
+                found[one.key] = one
+    return list(found.values())
 
 
 def _check_names(backend: Backend) -> list[str]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bakeoff.accuracy.parity import Comparison, contradiction
+from bakeoff.accuracy.parity import Comparison, contradiction, differs
 from bakeoff.records import GroupParity
 
 
@@ -59,3 +59,26 @@ def test_rounding_is_no_contradiction_and_saturation_is_named():
     assert "8-bit saturation, this CPU has no VNNI" in contradiction(against_its_own_graph(0.165), True)
     assert "computes something else" in contradiction(against_its_own_graph(0.165), False)
     assert contradiction([], None) is None
+
+
+def against_the_plain_shape(boxes: float | None, scores: float | None):
+    errors = {"boxes": boxes, "scores": scores}
+    return [
+        GroupParity(output="output 0", group=group, max_error=9.0, mean_error=0.1, confident_error=error)
+        for group, error in errors.items()
+    ]
+
+
+def test_a_shape_may_round_otherwise_but_not_compute_something_else():
+    assert differs(against_the_plain_shape(0.02, 0.0002), "fp32") is None
+    assert "scores: 0.3 off the plain shape's" in differs(against_the_plain_shape(0.02, 0.3), "fp32")
+    assert "boxes: 3 off the plain shape's" in differs(against_the_plain_shape(3.0, 0.0002), "fp32")
+
+
+def test_in_a_lower_precision_roundings_may_cascade():
+    assert differs(against_the_plain_shape(3.0, 0.02), "int8") is None
+    assert differs(against_the_plain_shape(3.0, 0.2), "int8") is not None
+
+
+def test_without_detections_there_is_nothing_to_hold_a_shape_against():
+    assert differs(against_the_plain_shape(None, None), "fp32") is None

@@ -60,6 +60,29 @@ class Comparison:
         )
 
 
+# Of one network in two shapes, of the anchors that make boxes. In float32 only the order of additions differs; below it
+# roundings cascade, and what CONTRADICTS allows a quantised graph is allowed here.
+SAME = {"boxes": 0.5, "scores": 0.005}  # canvas pixels, scores
+ROUNDED = {"boxes": 8.0, "scores": 0.05}
+
+
+def differs(groups: Sequence[GroupParity], precision: str) -> str | None:
+    """Return why a shape does not compute what the plain one does, or `None` where it does.
+
+    Args:
+        groups: its outputs against the plain shape's.
+        precision: of both.
+    """
+    limits = SAME if precision == "fp32" else ROUNDED
+    for one in groups:
+        if one.confident_error is not None and one.confident_error > limits[one.group]:
+            return (
+                f"{one.output}, {one.group}: {one.confident_error:.3g} off the plain shape's, in the mean: this shape "
+                "computes something else"
+            )
+    return None
+
+
 # INT8 kernels that keep to the graph differ from it by 0.005 to 0.018, since roundings cascade; kernels that saturate
 # by 0.130 (mAP50-95 -0.160) and 0.349 (-0.522). ONNX Runtime and OpenVINO, on a CPU with VNNI and on it without:
 # benchmarks/results/saturation.json.

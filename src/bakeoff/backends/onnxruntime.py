@@ -21,6 +21,7 @@ from bakeoff.backend import (
     Step,
     check_in_force,
     missing,
+    other_shapes,
     thread_counts,
     tuning_of,
     version_of,
@@ -84,6 +85,10 @@ class OnnxRuntime:
         counts = thread_counts(host, threads)
         quiet = [(f"t{count}", NO_SPIN) for count in counts if 1 < count <= host.cores_usable]
         return [*((f"t{count}",) for count in counts), *([(NO_SPIN,)] if threads > 1 else []), *quiet]
+
+    def shapes(self, candidate: Candidate, batches: Sequence[int]) -> Sequence[Candidate]:
+        """See `Shapable.shapes`."""
+        return other_shapes(candidate, batches)
 
     def convert(self, job: ConvertJob) -> Artifact:
         """See `Backend.convert`. For FP32 the exported ONNX is the Artifact."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bakeoff.backend import (
     Step,
     check_in_force,
     missing,
+    other_shapes,
     thread_counts,
     tuning_of,
     ultralytics_metadata,
@@ -42,7 +43,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 class OpenVino:
-    """One IR with a dynamic batch (or the fixed one of an ONNX file that has no other)."""
+    """One IR with a dynamic batch, or with a fixed one; the dynamic one can be given fixed shapes when it is loaded."""
 
     name = "openvino"
     title = "OpenVINO"
@@ -84,10 +85,14 @@ class OpenVino:
             *((f"s{count}", NO_PIN) for count in streams),
         ]
 
+    def shapes(self, candidate: Candidate, batches: Sequence[int]) -> Sequence[Candidate]:
+        """See `Shapable.shapes`."""
+        return other_shapes(candidate, batches)
+
     def convert(self, job: ConvertJob) -> Artifact:
-        """See `Backend.convert`."""
+        """See `Backend.convert`. A static Artifact is the dynamic one, with the batch sizes that it is compiled for."""
         shape = job.candidate.shape
-        source = job.model.onnx(None if shape == "dyn" else int(shape[1:]))
+        source = job.model.onnx(None if shape in ("static", "dyn") else int(shape[1:]))
         import openvino
 
         model = openvino.convert_model(str(source))
@@ -99,9 +104,10 @@ class OpenVino:
         compress = ir.FP16_WEIGHTS in job.candidate.options
         (job.folder / ir.FOLDER).mkdir()
         openvino.save_model(model, str(job.folder / ir.FOLDER / "model.xml"), compress_to_fp16=compress)
-        metadata = ultralytics_metadata(job.model.model, None if shape == "dyn" else int(shape[1:]))
+        metadata = ultralytics_metadata(job.model.model, int(shape[1:]) if shape[1:].isdigit() else None)
         elsewhere.write_metadata_file(job.folder / ir.FOLDER / ir.METADATA, metadata)
-        return Artifact.of(job.folder, **how, compress_to_fp16=compress)
+        batches = job.batches if shape == "static" else ()
+        return Artifact.of(job.folder, batches=batches, **how, compress_to_fp16=compress)
 
     def takes(self, path: Path) -> bool:
         """See `Adopter.takes`."""
@@ -118,21 +124,41 @@ class OpenVino:
         Candidate of its own, and never what FP32 means.
         """
         kind = QuantisedSession if job.candidate.precision in ("int8", MIXED) else OpenVinoSession
-        return kind(_compiled(_file(job), job), job)
+        return kind(_compiled(job), job)
 
 
 def _file(job: LoadJob) -> str:
     return str(Path(job.artifact.folder) / ir.FOLDER / "model.xml")
 
 
-def _compiled(model: Any, job: LoadJob) -> Any:
-    """Compile a model, or the file of one, as the job's Candidate asks for."""
+def _compiled(job: LoadJob, *, in_float: bool = False) -> dict[int | None, Any]:
+    """Compile the job's Artifact as its Candidate asks for, by batch size; the one under `None` takes any.
+
+    `in_float` computes what is quantised in float (`_compute_in_float`).
+    """
     import openvino
 
+    core = openvino.Core()
+    compiled = {}
+    for batch in job.artifact.batches or (None,):
+        model: Any = _file(job)
+        if batch is not None or in_float:
+            model = core.read_model(model)
+        if batch is not None:
+            dimensions = list(model.input(0).get_partial_shape())
+            model.reshape(openvino.PartialShape([batch, *dimensions[1:]]))
+        if in_float:
+            _compute_in_float(model)
+        compiled[batch] = core.compile_model(model, "CPU", _properties(job))
+    return compiled
+
+
+def _properties(job: LoadJob) -> dict[str, Any]:
+    """Return what the job's Candidate asks of OpenVINO."""
     asked = _asked(job)
     settings = {SETTINGS[name]: value for name, value in asked.items()}
     settings["INFERENCE_PRECISION_HINT"] = "bf16" if job.candidate.precision == "bf16" else "f32"
-    return openvino.Core().compile_model(model, "CPU", settings)
+    return settings
 
 
 def _asked(job: LoadJob) -> dict[str, Any]:
@@ -278,18 +304,20 @@ def _decoding(model: Any) -> list[str]:
 
 
 class OpenVinoSession(BaseSession):
-    """A compiled model, an infer request for each thread."""
+    """Compiled models by batch size (the one under `None` takes any), an infer request of each for each thread."""
 
-    def __init__(self, compiled: Any, job: LoadJob) -> None:
-        self._compiled = compiled
+    def __init__(self, models: Mapping[int | None, Any], job: LoadJob) -> None:
+        self._models = models
         self._local = threading.local()
+        compiled, *others = models.values()
         kinds = ir.convolutions(compiled)
+        precisions = {ir.computed_in(one) for one in (kinds, *map(ir.convolutions, others))}
         found = _in_force(compiled)
         if job.candidate.tuning:  # without, OpenVINO may take fewer threads than given, and `details` tells
             check_in_force(job.candidate, _asked(job), found)
         super().__init__(
             device=",".join(device.split(".")[0] for device in compiled.get_property("EXECUTION_DEVICES")).lower(),
-            precision=ir.computed_in(kinds),
+            precision=" and ".join(sorted(precisions)),
             details={**found, "convolutions": dict(kinds)},
         )
         if kept := len(job.artifact.how.get("float_layers", ())):
@@ -300,18 +328,20 @@ class OpenVinoSession(BaseSession):
 
     def run(self, images: Images) -> Outputs:
         """See `Session.run`."""
-        request = getattr(self._local, "request", None)
-        if request is None:
-            request = self._local.request = self._compiled.create_infer_request()
-        request.infer([images], share_inputs=True)
-        return [np.asarray(request.get_output_tensor(i).data) for i in range(len(self._compiled.outputs))]
+        requests = self._local.__dict__.setdefault("requests", {})
+        batch = len(images) if len(images) in self._models else None
+        if batch not in requests:
+            requests[batch] = self._models[batch].create_infer_request()
+        requests[batch].infer([images], share_inputs=True)
+        count = len(self._models[batch].outputs)
+        return [np.asarray(requests[batch].get_output_tensor(i).data) for i in range(count)]
 
 
 class QuantisedSession(OpenVinoSession):
-    """A compiled model that computes in 8 bits what reads the outputs of FakeQuantize operations."""
+    """Compiled models that compute in 8 bits what reads the outputs of FakeQuantize operations."""
 
-    def __init__(self, compiled: Any, job: LoadJob) -> None:
-        super().__init__(compiled, job)
+    def __init__(self, models: Mapping[int | None, Any], job: LoadJob) -> None:
+        super().__init__(models, job)
         self._job = job
         self._emulating: OpenVinoSession | None = None
 
@@ -328,11 +358,7 @@ class QuantisedSession(OpenVinoSession):
 
 def emulation(job: LoadJob) -> OpenVinoSession:
     """Load an INT8 Artifact so that all of it is computed in float."""
-    import openvino
-
-    model = openvino.Core().read_model(_file(job))
-    _compute_in_float(model)
-    return OpenVinoSession(_compiled(model, job), job)
+    return OpenVinoSession(_compiled(job, in_float=True), job)
 
 
 def _in_force(compiled: Any) -> dict[str, Any]:

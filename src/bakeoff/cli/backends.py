@@ -19,7 +19,7 @@ def command(as_json: bool) -> None:
     from bakeoff.steps.probe import probe_all
 
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as logs:
-        statuses = [status for status, _ in probe_all(host.describe(), Path(logs))]
+        statuses = [one.status for one in probe_all(host.describe(), Path(logs))]
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(statuses)).decode())
         return

@@ -95,7 +95,7 @@ _JUDGE: list[Decorator] = [
         help="What the winner is best at.",
     ),
 ]
-_SPEED: list[Decorator] = [
+_TIMING: list[Decorator] = [
     click.option(
         "--workload",
         "workloads",
@@ -124,6 +124,8 @@ _SPEED: list[Decorator] = [
         help="… or until so much time went into timed rounds.",
     ),
     click.option("--quick", is_flag=True, help="Few rounds: a first look, not for deciding."),
+]
+_TUNE: list[Decorator] = [
     click.option("--tune", is_flag=True, help="Try each runtime's threads and streams first; time those that win too."),
 ]
 _LOADS: list[Decorator] = [
@@ -177,7 +179,8 @@ inputs = _all(_INPUT)
 artifact = _all(_ARTIFACT)
 select = _all(_SELECT)
 judging = _all([*_INT8, *_JUDGE])
-speed = _all(_SPEED)
+timing = _all(_TIMING)
+speed = _all([*_TIMING, *_TUNE])
 loads = _all(_LOADS)
 
 

@@ -151,7 +151,7 @@ def show(run: Run) -> None:
     for row in run.rows:
         if row["status"] != "ok":
             console.print(escape(f"{row['candidate']}: {row['status']}: {row['reason']}"), soft_wrap=True)
-    for text in run.loads:
+    for text in (*run.loads, *run.tuned):
         console.print(escape(text), soft_wrap=True)
     console.print()
     console.print(escape(run.answer.replace("**", "").replace("`", "")), soft_wrap=True)

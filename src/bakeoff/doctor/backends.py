@@ -17,7 +17,7 @@ NO_GPU = "no NVIDIA GPU here"  # how a reason begins on hosts that never had one
 def check(root: Path) -> list[Finding]:
     """Ask every backend, each in a child of its own."""
     with tempfile.TemporaryDirectory(prefix="bakeoff-") as logs:
-        return judged([status for status, _ in probe_all(host.describe(), Path(logs))])
+        return judged([one.status for one in probe_all(host.describe(), Path(logs))])
 
 
 def judged(statuses: Sequence[BackendStatus]) -> list[Finding]:

@@ -46,6 +46,7 @@ from bakeoff.records.run import (
     Verdict,
 )
 from bakeoff.records.speed import (
+    Shapes,
     Sweep,
     SweepPoint,
     WarmUp,
@@ -85,6 +86,7 @@ __all__ = [
     "RunRecord",
     "SessionFacts",
     "Settings",
+    "Shapes",
     "SizeAgreement",
     "Sustained",
     "SustainedWindow",

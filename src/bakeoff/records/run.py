@@ -7,7 +7,7 @@ from typing import Any
 from bakeoff.records.accuracy import Accuracy, Agreement, CalibrationDraw, OperatingPoint, Parity, RepairAttempt
 from bakeoff.records.base import Artifact, Candidate, Estimate, Failure, Model, Record, SessionFacts, Workload
 from bakeoff.records.cameras import Cameras
-from bakeoff.records.speed import Sweep, WarmUp
+from bakeoff.records.speed import Shapes, Sweep, WarmUp
 from bakeoff.records.sustain import Sustained
 
 
@@ -24,6 +24,7 @@ class Trial(Record, frozen=True, kw_only=True):
     first_run_ms: float | None = None
     cold_start_s: float | None = None  # from starting a process to the outputs of its first image
     peak_memory_bytes: int | None = None
+    peak_timed_bytes: int | None = None  # the same, all Workloads done
     accuracy: Accuracy | None = None
     map_delta: Estimate | None = None
     map50_delta: Estimate | None = None
@@ -99,6 +100,7 @@ class Settings(Record, frozen=True, kw_only=True):
     precision_target: float = 0.02  # half width of a speedup's interval, as a share
     sweep: tuple[Workload, ...] = ()  # the grid that settings of loading are swept over; empty: no sweep
     tune: bool = False  # add the settings that beat the plain form
+    shapes: bool = False  # `bakeoff tune`: try shapes, then settings, and recommend one a Workload
     time_budget_s: float = 600.0  # for timed blocks, when intervals are still wider
     cameras_fps: float | None = None  # of each camera; None: not asked
     slo_ms: float | None = None  # of cameras: from the scheduled arrival to Detections
@@ -115,6 +117,12 @@ class Settings(Record, frozen=True, kw_only=True):
     step_timeout_s: float | None = None
     requirements: Requirements = Requirements()
     command: tuple[str, ...] = ()
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """The batch sizes of the Workloads, the commonest first; of equally common ones the smaller."""
+        found = [workload.batch for workload in (*self.workloads, *self.sweep)]
+        return tuple(sorted(set(found), key=lambda batch: (-found.count(batch), batch)))
 
     @property
     def timed_confidence(self) -> float:
@@ -191,6 +199,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     trials: tuple[Trial, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     sweep: tuple[Sweep, ...] = ()  # one for each plain Candidate that was swept or screened
+    shapes: tuple[Shapes, ...] = ()  # one for each Candidate that `bakeoff tune` tries shapes and settings of
     timing: dict[str, Any] = {}  # block, groups, quick, threads, generations, seconds, ended
     finished: str | None = None
 

@@ -34,3 +34,14 @@ class Sweep(Record, frozen=True, kw_only=True):
     key: str  # the plain form's
     points: tuple[SweepPoint, ...]
     failures: dict[str, str] = {}  # a setting that could not be loaded or timed: key -> cause
+
+
+class Shapes(Record, frozen=True, kw_only=True):
+    """What `bakeoff tune` tries of one Candidate: its other shapes, then settings of loading of the best ones."""
+
+    key: str  # the plain Candidate's, as its backend proposes it or as the user named it
+    shapes: tuple[str, ...] = ()  # keys of the others; Trials of the Run too
+    screened: Sweep | None = None  # the shapes beside each other; None: there is one alone, or not tried yet
+    settled: bool = False  # nothing more is to be tried
+    left_out: str | None = None  # why settings of loading were not tried
+    seconds: float = 0.0  # that trying took, of the time budget

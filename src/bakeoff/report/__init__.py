@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bakeoff.errors import InputError, StoreError
-from bakeoff.report import markdown, sweep, table
+from bakeoff.report import markdown, sweep, table, tune
 from bakeoff.store import RunFolder
 
 
@@ -19,6 +19,7 @@ def write(folder: RunFolder, *, charts: bool = True) -> None:
     try:
         table.write_csv(view, folder.path / "table.csv")
         sweep.write_csv(view, folder.path / "sweep.csv")
+        tune.write_csv(view, folder.path / "tune.csv")
         names: dict[str, str] = {}
         if charts:
             from bakeoff.report import charts as drawing  # matplotlib takes half a second to import

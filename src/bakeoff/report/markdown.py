@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bakeoff.report import accuracy, cameras, speed, sustain, sweep
+from bakeoff.report import accuracy, cameras, speed, sustain, sweep, tune
 from bakeoff.report.table import Line, View, workloads
 from bakeoff.report.takeaways import answer, takeaways
 from bakeoff.report.words import number, plain, table
@@ -35,6 +35,7 @@ def render(view: View, charts: Mapping[str, str]) -> str:
     if words := takeaways(view):
         parts += ["## Takeaways", "\n".join(f"- {text}" for text in words)]
     parts += [
+        *tune.sections(view),
         *accuracy.sections(view),
         *_troubles(view),
         *speed.sections(view),

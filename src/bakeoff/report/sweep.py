@@ -38,7 +38,7 @@ COLUMNS = (
 def sections(view: View) -> Iterable[str]:
     """Yield the report's part on settings of loading; nothing where none were tried."""
     sweeps, settings = view.run.sweep, view.run.settings
-    if not sweeps:
+    if not sweeps or settings.shapes:  # a tune tells of them in its own words
         return
     yield "## Settings of loading"
     tried = sum(len({point.key for point in one.points} | set(one.failures)) - 1 for one in sweeps)
@@ -146,7 +146,7 @@ def frontier_chart(view: View) -> Figure | None:
     axis.plot([p.latency_ms for p in edge], [p.frames_per_s for p in edge], color="#444444", lw=0.8, zorder=0)
     for point in edge:
         axis.annotate(
-            f"{point.key.partition('/')[0]} {'/'.join(point.key.split('/')[3:])} {point.workload}".replace("  ", " "),
+            f"{point.key.partition('/')[0]} {'/'.join(point.key.split('/')[2:])} {point.workload}".replace("  ", " "),
             (point.latency_ms, point.frames_per_s),
             xytext=(4, -10),
             textcoords="offset points",

@@ -12,6 +12,7 @@ from bakeoff.errors import StoreError
 from bakeoff.records import Estimate, RunRecord, Trial, Verdict, Workload
 from bakeoff.speed.conditions import Conditions, Windows, conditions
 from bakeoff.speed.samples import Latency, Timings, half_width, speedup, summarise
+from bakeoff.speed.tune import Tuned, tuned
 from bakeoff.stats import Ratio
 from bakeoff.store import RunFolder
 
@@ -92,6 +93,7 @@ class View:
 
     run: RunRecord
     lines: tuple[Line, ...]
+    tuned: Tuned | None = None  # of a tune alone
 
     @classmethod
     def of(cls, folder: RunFolder) -> View:
@@ -124,7 +126,7 @@ class View:
             verdict = verdicts.get(key, Verdict(key=key, verdict=""))
             around = {workload: met[key, workload] for workload in latencies if (key, workload) in met}
             lines.append(Line(trial=trial, verdict=verdict, latencies=latencies, speedups=speedups, conditions=around))
-        return cls(run=run, lines=tuple(lines))
+        return cls(run=run, lines=tuple(lines), tuned=tuned(run, timings))
 
     def widest(self, workload: str) -> float | None:
         """Return the half width of the widest speedup's interval at a Workload, as a share."""

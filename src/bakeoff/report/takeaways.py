@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bakeoff.report import tune
 from bakeoff.report.table import Line, View
 from bakeoff.stats import Ratio
 
@@ -16,6 +17,8 @@ def answer(view: View) -> str:
         return (
             f"**No answer**: the reference, `{reference.key}`, is {reference.trial.status} ({reference.trial.reason})."
         )
+    if view.tuned is not None:
+        return tune.answer(view)
     best = view.recommended
     if best is None:
         if not any(line.latencies for line in view.lines):
@@ -134,7 +137,7 @@ def _easy(lines: list[Line]) -> str:
 def _second_stream(view: View, lines: list[Line]) -> str:
     """What serving two cameras costs: by a batch of two, or by two streams."""
     both = [line for line in lines if {"1x1", "1x2", "2x1"} <= set(line.latencies)]
-    if not both:
+    if not both or view.tuned is not None:  # a tune asks that with an interval
         return ""
     best = view.recommended if view.recommended in both else min(both, key=lambda line: (line.two_frames_ms, line.key))
     assert best is not None

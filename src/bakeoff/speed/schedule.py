@@ -15,6 +15,7 @@ GENERATIONS = 3  # memory layout differs from load to load; contract 3
 CHECK_EVERY = 5  # rounds of one Workload between two looks at the intervals
 FURTHER_ROUNDS = 20  # at least, of a generation after the first ones
 ENDS = ("precision", "frames", "time budget")  # why no more rounds followed, the surest first
+GROUP_ROUNDS = 1_000_000  # rounds are numbered from here on in the next group: those of two groups never pair
 MEMORY_SHARE = 0.7  # of what is available, for the processes of one group
 UNKNOWN_BYTES = 1 << 30
 

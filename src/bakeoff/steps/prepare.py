@@ -19,7 +19,7 @@ from bakeoff.data.images import content_hash, is_image, list_images
 from bakeoff.data.letterbox import Geometry
 from bakeoff.errors import InputError
 from bakeoff.models import check_file
-from bakeoff.records import BackendStatus, Candidate, Dataset, Model
+from bakeoff.records import BackendStatus, Candidate, Dataset, Model, Shapes
 from bakeoff.steps.context import Context
 from bakeoff.steps.probe import probe_all
 from bakeoff.worker import protocol as p
@@ -114,14 +114,24 @@ class ModelReader:
 def plan_trials(context: Context, inputs: Inputs) -> None:
     """Probe the backends and lay out the Trials in the record."""
     settings, model = context.settings, context.run.model
-    probed = probe_all(context.run.host, context.folder.logs, model, context.threads, settings.device)
-    _check_device(context, [status for status, _ in probed])
-    for status, proposed in probed:
-        if status.cannot_run is not None and not proposed:
-            context.observer.say(f"backend {status.name} proposes nothing: {status.cannot_run}")
-    candidates = [*(candidate for _, proposed in probed for candidate in proposed), *inputs.adopted]
+    probed = probe_all(context.run.host, context.folder.logs, model, context.threads, settings.batches, settings.device)
+    statuses = [one.status for one in probed]
+    _check_device(context, statuses)
+    for one in probed:
+        if one.status.cannot_run is not None and not one.candidates:
+            context.observer.say(f"backend {one.status.name} proposes nothing: {one.status.cannot_run}")
+    candidates = [*(candidate for one in probed for candidate in one.candidates), *inputs.adopted]
     reference = plan.reference_of(model, candidates)
-    chosen = plan.select(candidates, reference, settings.only, settings.skip)
+    by_key = {key: others for one in probed for key, others in one.shapes.items()}
+    known = {candidate.key: candidate for candidate in candidates}
+    others = {key for some in by_key.values() for key in some if known[key].on_request}
+    chosen = plan.select(candidates, reference, settings.only, settings.skip, others)
+    shapes: list[Shapes] = []
+    if settings.shapes:
+        runnable = {one.name for one in statuses if one.cannot_convert is None and one.cannot_run is None}
+        shapes = plan.to_tune(candidates, chosen, by_key, settings, runnable)
+        keys = [key for one in shapes for key in (one.key, *one.shapes) if key != reference.key]
+        chosen = [reference, *(known[key] for key in keys)]
     offered = tuple(
         candidate
         for candidate in candidates
@@ -131,15 +141,18 @@ def plan_trials(context: Context, inputs: Inputs) -> None:
     )
     trials = plan.trials(
         chosen,
-        [status for status, _ in probed],
+        statuses,
         settings.workloads,
         calibration=inputs.no_calibration,
         judged=settings.accuracy and settings.labels,
     )
+    if settings.shapes:  # what can't run can't be tuned: building it would be for nothing
+        trials = [msgspec.structs.replace(trial, skip=trial.skip or trial.built_only) for trial in trials]
     if any(trial.candidate.sees_images and trial.skip is None for trial in trials):
         check_calibration(context, inputs)
     context.change(
-        backends=tuple(status for status, _ in probed),
+        backends=tuple(statuses),
+        shapes=tuple(shapes),
         reference=reference.key,
         offered=offered,
         trials=tuple(trials),

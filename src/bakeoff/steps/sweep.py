@@ -1,4 +1,4 @@
-"""Before the main timing: settings of loading, swept over a grid of Workloads, and the best of them made Trials.
+"""Before the main timing: settings of loading, or shapes, swept over Workloads, and the best settings made Trials.
 
 One Candidate's settings at a time, beside its plain form, in a few interleaved rounds. What is found here decides what
 gets a Trial, never what a Trial is said to be: those are timed afresh with all others.
@@ -26,12 +26,13 @@ from bakeoff.steps.verify import verify_all
 GENERATIONS = 2
 ROUNDS, QUICK_ROUNDS = 5, 3  # of each generation; all Workloads are one round, so they pair too
 PREPARE_PARTS = 6  # of progress: starting, loading and warming up a child takes about as long as this many blocks
+PREFIXES = {"settings": "sweep", "shapes": "shapes"}  # of the samples
 NO_WINDOW = -1  # no telemetry is taken here
 
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A plain Candidate's Trial, and those of its settings; the same Artifact."""
+    """A plain Candidate's Trial, and those of its settings, which share its Artifact, or of its other shapes."""
 
     plain: Trial
     tuned: tuple[Trial, ...]
@@ -55,7 +56,7 @@ def sweep_all(context: Context, inputs: Inputs) -> None:
     done = {one.key for one in context.run.sweep}
     for family in families(context.run):
         if family.key not in done:
-            found = _swept(context, family, workloads(context.run))
+            found = swept(context, family, workloads(context.run))
             context.change(sweep=(*context.run.sweep, found))
     if settings.tune:
         _add_winners(context, inputs)
@@ -113,15 +114,16 @@ class _Aside(Context):
         self.run = msgspec.structs.replace(self.run, **fields)
 
 
-def _swept(context: Context, family: Family, grid: Sequence[Workload]) -> Sweep:
-    """Time one family, keep the samples, and return what they say."""
+def swept(context: Context, family: Family, grid: Sequence[Workload], of: str = "settings") -> Sweep:
+    """Time one family, keep the samples, and return what they say; `of` is what differs, `settings` or `shapes`."""
     aside = _Aside(context, family.trials)
     peaks = {trial.candidate.key: trial.peak_memory_bytes or family.plain.peak_memory_bytes for trial in family.trials}
     groups = schedule.groups([*peaks], family.key, peaks, host.available_memory_bytes())
     rounds = QUICK_ROUNDS if context.settings.quick else ROUNDS
     blocks: dict[tuple[str, str], list[Block]] = {(key, str(w)): [] for w in grid for key in peaks}
     total = sum(len(keys) for keys in groups) * GENERATIONS * (PREPARE_PARTS + rounds * len(grid))
-    context.observer.stage(f"trying settings of {family.key}", total)
+    context.observer.stage(f"trying {of} of {family.key}", total)
+    prefix = PREFIXES[of]
     number = 0
     for generation, keys in enumerate(keys for keys in groups for _ in range(GENERATIONS)):
         with team(aside, dict.fromkeys(keys, grid), generation, PREPARE_PARTS) as members:
@@ -135,9 +137,9 @@ def _swept(context: Context, family: Family, grid: Sequence[Workload]) -> Sweep:
                 number += 1
     timings = {who: WorkloadSamples.gather(some) for who, some in blocks.items() if some}
     context.folder.put(
-        f"sweep-{family.plain.candidate.slug}",
+        f"{prefix}-{family.plain.candidate.slug}",
         {
-            f"sweep/{key}:{workload}/{name}": array
+            f"{prefix}/{key}:{workload}/{name}": array
             for (key, workload), samples in timings.items()
             for name, array in samples.arrays().items()
         },

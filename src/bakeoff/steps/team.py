@@ -34,6 +34,10 @@ class Team:
         """The process of each."""
         return {key: worker.pid for key, worker in self._workers.items()}
 
+    def peak_memory_bytes(self, key: str) -> int | None:
+        """Return the peak resident memory of a Candidate's process so far; `None` where it failed."""
+        return self._workers[key].peak_memory_bytes if key in self._workers else None
+
     def takes(self, key: str, workload: Workload) -> bool:
         """Whether a Candidate is here and its shape takes the Workload's batch."""
         return key in self._workers and self._context.run.trial(key).candidate.takes(workload.batch)

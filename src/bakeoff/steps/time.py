@@ -22,7 +22,6 @@ from bakeoff.store import RunFolder
 
 SAVE_EVERY_S = 10.0
 PREPARE_PARTS = 6  # of progress: starting, loading and warming up a child takes about as long as this many blocks
-GROUP_ROUNDS = 1_000_000  # rounds are numbered from here on in the next group: those of two groups never pair
 
 
 def time_all(context: Context) -> None:
@@ -38,12 +37,14 @@ def time_all(context: Context) -> None:
         context.change(
             timing={"block": schedule.BLOCK, "groups": groups, "quick": settings.quick, "threads": context.threads}
         )
+    tried_s = sum(one.seconds for one in context.run.shapes)  # `bakeoff tune` takes that from the same budget
+    budget_s = max(0.0, settings.time_budget_s - tried_s)
     started = time.monotonic()
     ended: dict[str, str] = {}
     with Telemetry.open(settings.device) as telemetry:
         record = _Record(context.folder, telemetry)
         for number, keys in enumerate(groups):
-            group = _Group(context, record, number, keys, settings.time_budget_s / len(groups))
+            group = _Group(context, record, number, keys, budget_s / len(groups))
             for workload, why in group.run().items():
                 ended[workload] = max(ended.get(workload, why), why, key=schedule.ENDS.index)
         told = {"sources": telemetry.sources, "unknown": telemetry.unknown, "cost_share": telemetry.cost.share}
@@ -144,7 +145,7 @@ class _Group:
         self._context = context
         self._record = record
         self._number = number
-        self._first = number * GROUP_ROUNDS
+        self._first = number * schedule.GROUP_ROUNDS
         self._keys = list(keys)
         self._budget_s = budget_s
 
@@ -198,7 +199,7 @@ class _Group:
         return max((int(generations.max()) + 1 for generations in known if len(generations)), default=0)
 
     def _medians(self, key: str, workload: Workload) -> BlockMedians:
-        return self._record.medians(key, workload, self._first, self._first + GROUP_ROUNDS)
+        return self._record.medians(key, workload, self._first, self._first + schedule.GROUP_ROUNDS)
 
     def _half_width(self, workload: Workload) -> float | None:
         """Return the half width of the widest interval of a Workload: of speedups, or of the reference's own time."""
@@ -241,9 +242,16 @@ class _Group:
                 if context.run.reference not in members.keys:
                     break
             telemetry.stop()
+            for key in members.keys:
+                self._keep_peak(key, members.peak_memory_bytes(key))
             for pid in members.pids.values():
                 telemetry.unwatch(pid)
             self._record.save()
+
+    def _keep_peak(self, key: str, peak_bytes: int | None) -> None:
+        known = self._context.run.trial(key).peak_timed_bytes
+        if peak_bytes is not None:
+            self._context.change_trial(key, peak_timed_bytes=max(peak_bytes, known or 0))
 
     def _round(self, members: Team, workload: Workload, generation: int) -> None:
         """One block of each Candidate."""

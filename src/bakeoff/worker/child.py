@@ -8,13 +8,16 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import msgspec
 
 from bakeoff import registry
-from bakeoff.backend import Backend, Step, Tunable, check_candidates, device_for
+from bakeoff.backend import Backend, Shapable, Step, check_candidates, device_for
 from bakeoff.errors import BakeoffError, one_line
-from bakeoff.records import BackendStatus
+from bakeoff.records import BackendStatus, Candidate
 from bakeoff.worker import adoption, wire
 from bakeoff.worker import protocol as p
 
@@ -43,10 +46,33 @@ def _probe(request: p.Probe) -> p.Probed:
         cannot_convert=reasons[Step.CONVERT],
         cannot_run=reasons[Step.RUN],
     )
-    candidates = () if request.model is None else tuple(backend.propose(request.model, request.host))
+    proposed = () if request.model is None else tuple(backend.propose(request.model, request.host))
+    check_candidates(backend.name, proposed)
+    shapes = _shapes(backend, proposed, request)
+    known = {one.key for one in proposed}
+    others = {one.key: one for some in shapes.values() for one in some if one.key not in known}
+    candidates = (*proposed, *others.values())
     candidates += adoption.tuned(backend, candidates, request.host, request.threads or request.host.cores_usable)
     check_candidates(backend.name, candidates)
-    return p.Probed(status=status, candidates=candidates)
+    keys = {key: tuple(candidate.key for candidate in some) for key, some in shapes.items()}
+    return p.Probed(status=status, candidates=candidates, shapes=keys)
+
+
+def _shapes(backend: Backend, proposed: Sequence[Candidate], request: p.Probe) -> dict[str, list[Candidate]]:
+    """Return the other shapes of each Candidate by its key, on request unless they are proposed themselves.
+
+    Of an ONNX file with a fixed batch size nothing else can be made, and of Candidates on request nothing else is.
+    """
+    free = request.model is not None and request.model.fixed_batch is None
+    if not (free and request.batches and hasattr(backend, "shapes")):
+        return {}
+    found = {}
+    for candidate in proposed:
+        if not candidate.on_request:
+            others = cast(Shapable, backend).shapes(candidate, request.batches)
+            others = [one for one in others if one.key != candidate.key]
+            found[candidate.key] = [msgspec.structs.replace(one, on_request=True) for one in others]
+    return found
 
 
 def peak_memory_bytes() -> int | None:

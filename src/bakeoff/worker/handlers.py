@@ -230,6 +230,7 @@ class Child:
             score_high=high,
             nan_outputs=tuple(sorted(nan)),
             boxes_vary=self._boxes_vary,
+            parity=self._compared(),
         )
 
     def _compare(self, head: npt.NDArray[np.float32], path: Path, is_reference: bool) -> None:
@@ -252,8 +253,13 @@ class Child:
         geometries = [cache.geometry(i) for i in range(cache.index.images)]
         found, deployed = (DetectionTable.of(some) for some in (self._found, self._deployed))
         result = score(request, found, deployed, geometries)
-        compared = Parity(images=self._parity.images, reference=self._parity.groups())
-        return msgspec.structs.replace(result, parity=compared if compared.images else None)
+        return msgspec.structs.replace(result, parity=self._compared())
+
+    def _compared(self) -> Parity | None:
+        """Return how the outputs so far differ from the reference's."""
+        if not self._parity.images:
+            return None
+        return Parity(images=self._parity.images, reference=self._parity.groups())
 
     def _emulate(self, request: p.Emulate) -> p.Emulated:
         session, model = self._ready()

@@ -33,6 +33,7 @@ class Probe(Message, frozen=True, kw_only=True):
     host: Host
     model: Model | None = None
     threads: int | None = None  # of a Session by default; `None`: the usable cores
+    batches: tuple[int, ...] = ()  # of the Workloads, the commonest first
     device: str | None = None  # asked for; `None`: the one that the backend is made for
 
 
@@ -202,6 +203,7 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
 
     status: BackendStatus
     candidates: tuple[Candidate, ...] = ()
+    shapes: dict[str, tuple[str, ...]] = {}  # a proposed Candidate's key to those of its other shapes
 
 
 class Adoption(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,6 +254,7 @@ class Detected(msgspec.Struct, frozen=True, kw_only=True):
     score_high: float
     nan_outputs: tuple[str, ...]  # e.g. "output 0, boxes"
     boxes_vary: bool  # whether the boxes of any two images seen so far differ
+    parity: Parity | None = None  # of all images compared with the reference so far; `None`: none was
 
 
 class Evaluated(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 The casts are those of `onnxruntime.transformers.float16`, tidied: as it leaves them, an island of several nodes passes
 through FP16 between any two of them, and two islands that read one tensor cast it to one name
-(docs/decisions/0018-tensorrt-precision.md).
+(docs/decisions/0019-tensorrt-precision.md).
 """
 
 from __future__ import annotations
