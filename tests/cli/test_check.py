@@ -76,7 +76,7 @@ def test_fp16_refuses_calibration_images_that_are_validation_images_too(site, tm
 def test_a_quantised_file_is_looked_at_though_it_is_not_converted(site, tmp_path, tiny_model):
     onnx = pytest.importorskip("onnx")
     document = onnx.load(str(tiny_model))
-    pair = [("QuantizeLinear", "images", "q"), ("DequantizeLinear", "q", "d")]
+    pair = [("QuantizeLinear", "images", "images_q"), ("DequantizeLinear", "images_q", "images_dq")]
     for kind, reads, writes in reversed(pair):
         document.graph.node.insert(0, onnx.helper.make_node(kind, [reads, "scale"], [writes]))
     document.graph.initializer.append(onnx.helper.make_tensor("scale", onnx.TensorProto.FLOAT, [], [0.01]))
