@@ -145,7 +145,7 @@ def test_a_mixed_candidate_keeps_the_recipes_layers_in_float(tiny_building):
             calibration=testing._Calibration(tiny_building.images),
             recipe=given,
         )
-        counts.append(TensorRtRtx().convert(job).how["network"]["layers"]["QUANTIZE"])
+        counts.append(TensorRtRtx().convert(job).how["network"]["layers"]["DEQUANTIZE"])
     assert counts[1] < counts[0]
 
 
