@@ -39,8 +39,7 @@ class TensorRtBackend:
 
     def probe(self) -> str:
         """See `Backend.probe`."""
-        trt = importlib.import_module(self.module)
-        return str(trt.__version__)
+        return str(self._import().__version__)
 
     def unavailable(self, step: Step) -> str | None:
         """See `Backend.unavailable`."""
@@ -106,7 +105,7 @@ class TensorRtBackend:
         from bakeoff.backends.trt import precision
 
         generation = self._ready()
-        trt = importlib.import_module(self.module)
+        trt = self._import()
         options.check(job.candidate, generation, f"{self.title} {trt.__version__}")
         prepared = precision.prepare(job, *_graph(job.candidate), OPSET)
         logger, here = log.logger(trt), gpu.here()
@@ -151,7 +150,7 @@ class TensorRtBackend:
         from bakeoff.backends.trt import check
 
         generation = self._ready()
-        trt = importlib.import_module(self.module)
+        trt = self._import()
         options.check(job.candidate, generation, f"{self.title} {trt.__version__}")
         problems: Sequence[Any] = check.check(job, *_graph(job.candidate), OPSET, max_opset=generation.opset, trt=trt)
         return problems
@@ -160,7 +159,7 @@ class TensorRtBackend:
         """See `Backend.load`."""
         from bakeoff.backends.trt import session
 
-        trt = importlib.import_module(self.module)
+        trt = self._import()
         here = gpu.here()
         if isinstance(here, str):
             raise RuntimeError(f"{here}; {self.title} needs a host with one to run")
@@ -196,7 +195,7 @@ class TensorRtBackend:
         """See `Adopter.adopt`."""
         from bakeoff.backends import engine
 
-        trt = importlib.import_module(self.module)
+        trt = self._import()
         try:
             header, content = engine_file.read(path)
         except (ValueError, OSError) as error:
@@ -217,7 +216,7 @@ class TensorRtBackend:
             jetson = "; on a Jetson it comes with JetPack: make the environment with --system-site-packages"
             return f"{self.module} is not installed; {install}{jetson if self.module == versions.TENSORRT else ''}"
         try:
-            trt = importlib.import_module(self.module)
+            trt = self._import()
         except Exception as error:  # a native library that is missing, in one of many ways
             return f"{self.module} is installed but does not load: {one_line(error, 120)}; {install}"
         if not hasattr(trt, "Builder"):
@@ -226,6 +225,9 @@ class TensorRtBackend:
             return versions.generation(self.module, str(trt.__version__))
         except ValueError as error:
             return str(error)
+
+    def _import(self) -> Any:
+        return importlib.import_module(self.module)
 
     def _ready(self) -> versions.Generation:
         generation = self._generation()

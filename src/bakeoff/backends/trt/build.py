@@ -47,7 +47,7 @@ def build(trt: Trt, generation: Generation, document: bytes, ask: Ask, *, logger
     Raises:
         RuntimeError: TensorRT refuses the graph, a setting, or to build; with its first error.
     """
-    builder = trt.Builder(logger)
+    builder = trt.Builder(logger.itself)
     if builder is None:
         raise RuntimeError(logger.cause("TensorRT makes no builder"))
     network = make_network(trt, generation, builder, weak=ask.options.weak or ask.options.implicit)
@@ -84,7 +84,7 @@ def parse(trt: Trt, network: Network, document: bytes, logger: log.Logger) -> No
         RuntimeError: the parser refuses it, with the first node and the reason; or its ends are other than float32
             images in, float32 out.
     """
-    parser = trt.OnnxParser(network, logger)
+    parser = trt.OnnxParser(network, logger.itself)
     if not parser.parse(document) or not network.num_outputs:  # rubbish counts as an empty graph
         raise RuntimeError(refusal(parser) or logger.cause("TensorRT's parser reads no network from the ONNX graph"))
     ends = [network.get_input(i) for i in range(network.num_inputs)]

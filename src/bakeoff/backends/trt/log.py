@@ -22,6 +22,11 @@ class Logger(Protocol):
 
     errors: list[str]  # since the last `begin`, each as one line
 
+    @property
+    def itself(self) -> Any:
+        """The same object, for TensorRT's own parameters: to a checker, a Protocol is no `ILogger`."""
+        ...
+
     def begin(self) -> None:
         """Forget earlier errors."""
         ...
@@ -53,6 +58,10 @@ def _made(trt: Trt, say: Callable[[str], None]) -> Logger:
         def __init__(self) -> None:
             super().__init__()
             self.errors: list[str] = []
+
+        @property
+        def itself(self) -> Any:
+            return self
 
         def begin(self) -> None:
             self.errors = []
