@@ -135,7 +135,7 @@ def test_a_tune_that_was_interrupted_goes_on_with_what_is_not_screened(plugged, 
 def test_a_real_runtime_is_tuned_and_its_shapes_compute_the_same(tiny_model, tiny_data, tmp_path):
     pytest.importorskip("openvino")
     config = tmp_path / "tune.toml"
-    config.write_text('workload = ["1x1", "1x2"]\nskip = ["*/nopin", "*/throughput", "*/s2", "*/t[0-9]"]\n')
+    config.write_text('workload = ["1x1", "1x2"]\nskip = "openvino/fp32/*/*"\n')
     arguments = ("tune", tiny_model, "--data", tiny_data, "--out", "run", "--only", "openvino/fp32/dyn")
     done = command(*arguments, *QUICK, "--config", config, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
