@@ -25,6 +25,7 @@ def render(view: View, charts: Mapping[str, str]) -> str:
         f"# bakeoff: {plain(Path(run.model.path).name)} on {plain(run.host.cpu or run.host.architecture)}",
         answer(view),
         *_warnings(view),
+        *tune.sections(view),
         "## Results",
         _main_table(view),
         _how_to_read(view),
@@ -35,7 +36,6 @@ def render(view: View, charts: Mapping[str, str]) -> str:
     if words := takeaways(view):
         parts += ["## Takeaways", "\n".join(f"- {text}" for text in words)]
     parts += [
-        *tune.sections(view),
         *accuracy.sections(view),
         *_troubles(view),
         *speed.sections(view),
