@@ -151,8 +151,9 @@ def test_a_file_that_says_it_is_for_something_else_is_refused(forms, tmp_path, w
 
 
 def test_another_imgsz_names_the_option_that_mends_it(forms, tmp_path):
+    path = edited(write_network(tmp_path / "network.onnx"), tmp_path / "small.onnx", names="['red', 'green']")
     with pytest.raises(InputError, match="takes imgsz 32, but this is about 64; try --imgsz 32"):
-        OnnxRuntime().adopt(write_network(tmp_path / "network.onnx"), forms.model)
+        OnnxRuntime().adopt(path, forms.model)
 
 
 def test_a_fixed_batch_of_two_is_refused_with_what_to_make_instead(forms, tmp_path):

@@ -298,7 +298,7 @@ def _adopted(path: Path, model: Model) -> Adopted:
         try:
             document = onnx.load(str(path), load_external_data=False)
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            running = onnx.load(options.optimized_model_filepath)
+            running = onnx.load(options.optimized_model_filepath, load_external_data=False)
         except Exception as error:  # protobuf and ONNX Runtime each have errors of their own
             raise InputError(f"artifact {path} is damaged or no ONNX file: {one_line(error, 160)}") from error
     inputs, head = session.get_inputs(), session.get_outputs()[0]
