@@ -6,8 +6,9 @@ the same files. Ours is bakeoff's own worker on real frames: the whole Pipeline 
 
 In a pair each side predicts for 2 s, in 4 turns of half a second: the machine's speed drifts within seconds. Who begins
 alternates. While one side predicts the other sleeps on its pipe. A side's figure of a pair is the median of its
-predictions. After 4 pairs both sides are started anew. A pair during which other processes used more than 0.05 CPUs is
-taken again, whatever it showed. The result is the mean ratio over the pairs, ours / theirs.
+predictions. After 4 pairs both sides are started anew. Where 40 pairs leave it undecided whether the whole interval
+lies within the target, others follow, up to 80. A pair during which other processes used more than 0.05 CPUs is taken
+again, whatever it showed. The result is the mean ratio over the pairs, ours / theirs.
 
 benchmark_app can't take turns, so it is compared twice. As it comes: for each pair it is started and, once its model is
 compiled, stopped by a signal; ours predicts for 1 s; it goes on, measures for 2 s and ends; ours predicts for 1 s more.
@@ -18,6 +19,7 @@ what it does unless told: random bytes as input, converted in the model, and the
 
     python benchmarks/reconcile.py              # all pairs, 15 minutes
     python benchmarks/reconcile.py --slice 8    # some pairs more; the last slice writes the results
+    python benchmarks/reconcile.py --given      # with a target only, on inputs that another machine made
 """
 
 from __future__ import annotations
@@ -58,6 +60,7 @@ from bakeoff.worker.parent import Worker
 
 WORK = common.SCRATCH / "reconcile"
 PARTIAL = WORK / "partial.json"
+MODEL = "model.json"
 BIN = Path(sys.executable).parent
 ONE = Workload(streams=1, batch=1)
 CONFIDENCE = 0.25
@@ -176,14 +179,8 @@ class Reconciler:
     def __init__(self, seconds: int) -> None:
         self.seconds = seconds
         self.threads = host.usable_cores()
-        prepare()
-        self._artifacts = {
-            runtime: msgspec.json.decode((WORK / runtime / "artifact.json").read_bytes(), type=Artifact)
-            for runtime in CANDIDATES
-        }
-        with Worker(WORK / "model.log", threads=self.threads) as reader:
-            path = str(common.shared_model())
-            self._model = reader.ask(p.Describe(path=path, imgsz=common.IMGSZ, trust=False), Model)
+        self._artifacts = {path.parent.name: _artifact(path) for path in WORK.glob("*/artifact.json")}
+        self._model = msgspec.json.decode((WORK / MODEL).read_bytes(), type=Model)
 
     def pairs(self, comparison: Comparison, first: int, count: int) -> list[dict[str, Any]]:
         """Start both sides, take so many pairs, and end both."""
@@ -214,7 +211,7 @@ class Reconciler:
         log = WORK / "benchmark_app.log"
         words = [*self._app_words(comparison), "-report_type", "no_counters", "-json_stats", "-report_folder"]
         app = subprocess.Popen(
-            [str(BIN / "benchmark_app"), *words, str(report)],
+            [_benchmark_app(), *words, str(report)],
             text=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -319,7 +316,24 @@ def prepare() -> None:
     np.save(WORK / "tensor.npy", tensor)
     shutil.copytree(WORK / "openvino" / ir.FOLDER, WORK / "theirs_openvino_model")  # Ultralytics tells formats by names
     shutil.copyfile(common.shared_model(), WORK / "theirs.pt")
+    with Worker(WORK / "model.log", threads=host.usable_cores()) as reader:
+        path = str(common.shared_model())
+        model = reader.ask(p.Describe(path=path, imgsz=common.IMGSZ, trust=False), Model)
+    (WORK / MODEL).write_bytes(msgspec.json.encode(model))
     mark.write_text(json.dumps(made))
+
+
+def _artifact(path: Path) -> Artifact:
+    """Return what a conversion wrote of itself; its folder may have moved."""
+    artifact = msgspec.json.decode(path.read_bytes(), type=Artifact)
+    return msgspec.structs.replace(artifact, folder=str(path.parent.absolute()))
+
+
+def _benchmark_app() -> str:
+    found = shutil.which("benchmark_app", path=os.pathsep.join((str(BIN), os.environ["PATH"])))
+    if found is None:
+        raise SystemExit("benchmark_app is not here; it comes with the package openvino")
+    return found
 
 
 def properties(log: str) -> dict[str, str]:
@@ -334,7 +348,7 @@ def _medians(rows: list[list[float]]) -> dict[str, Any]:
 
 def plan(pairs: int, few: int) -> list[tuple[str, int, int]]:
     """Return (comparison, first pair, pairs) for each start of processes; the comparisons take turns."""
-    wanted = {name: pairs if comparison.target else few for name, comparison in COMPARISONS.items()}
+    wanted = {name: pairs if one.target else few for name, one in COMPARISONS.items() if one.target or few}
     starts = [
         (first / total, place, name, first, min(PAIRS_A_START, total - first))
         for place, (name, total) in enumerate(wanted.items())
@@ -354,8 +368,8 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]] | None:
             starts, rows = partial["starts"], partial["rows"]
     todo = plan(options.pairs, options.few)[starts:]
     taken = 0
-    while todo and taken < (options.slice or math.inf):
-        name, first, count = todo.pop(0)
+    while (following := todo[0] if todo else further(rows, options.most)) and taken < (options.slice or math.inf):
+        name, first, count = following
         begun = time.monotonic()
         try:
             pairs = reconciler.pairs(COMPARISONS[name], first, count)
@@ -371,14 +385,31 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]] | None:
                 file=sys.stderr,
             )
         print(f"{time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-        starts, taken = starts + 1, taken + count
+        starts, taken = starts + len(todo[:1]), taken + count
+        todo = todo[1:]
         if options.slice:
             PARTIAL.write_text(json.dumps({"wanted": wanted, "starts": starts, "rows": rows}))
-    if todo:
+    if following:
         return None
     if options.slice:
         PARTIAL.unlink()
     return rows
+
+
+def further(rows: list[dict[str, Any]], most: int) -> tuple[str, int, int] | None:
+    """Return the next start of what is still undecided; `None`: there is none, or all have their most pairs."""
+    for name, comparison in COMPARISONS.items():
+        count = sum(row["comparison"] == name for row in rows)
+        if comparison.target and count < most and within(ratio(rows, name, "run_ms")) == "undecided":
+            return name, count, PAIRS_A_START
+    return None
+
+
+def ratio(rows: list[dict[str, Any]], name: str, column: str) -> Ratio:
+    """Return ours over theirs in one comparison."""
+    mine = [row for row in rows if row["comparison"] == name]
+    ours, theirs = (np.array([row[side][column] for row in mine]) for side in ("ours", "theirs"))
+    return paired_ratio(ours, theirs, np.array([row["pair"] // PAIRS_A_START for row in mine], np.int32))
 
 
 def within(value: Ratio) -> str:
@@ -393,11 +424,18 @@ def within(value: Ratio) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=40, help="with benchmark_app and with the bare loop [40]")
+    parser.add_argument("--most", type=int, default=80, help="where these leave it undecided [80]")
     parser.add_argument("--few", type=int, default=4, help="in the comparisons without a target [4]")
     parser.add_argument("--seconds", type=int, default=2, help="of each side of a pair [2]")
     parser.add_argument("--slice", type=int, help="take about so many pairs now; go on with the next call")
+    parser.add_argument("--given", action="store_true", help="take the inputs as they are; compare with a target only")
+    parser.add_argument("--name", default="reconcile", help="of the result [reconcile]")
     parser.add_argument("--results", type=Path, default=common.RESULTS, help="folder for the JSON file")
     options = parser.parse_args()
+    if options.given:
+        options.few = 0
+    else:
+        prepare()
     rows = measure(options)
     if rows is None:
         return
@@ -408,12 +446,11 @@ def main() -> None:
         mine = [row for row in rows if row["comparison"] == name]
         if not mine:
             continue
-        starts = np.array([row["pair"] // PAIRS_A_START for row in mine], np.int32)
         kept = ratios[name] = {"pairs": len(mine)}
         for column in COLUMNS:
             if column in mine[0]["theirs"]:
                 ours, theirs = (np.array([row[side][column] for row in mine]) for side in ("ours", "theirs"))
-                value = paired_ratio(ours, theirs, starts)
+                value = ratio(rows, name, column)
                 medians = {"ours_median": float(np.median(ours)), "theirs_median": float(np.median(theirs))}
                 kept[column] = common.ratio(value) | medians
         value = Ratio(**{bound: kept["run_ms"][bound] for bound in ("value", "low", "high")})
@@ -423,13 +460,13 @@ def main() -> None:
             title, target = f"run_1x1_ms over {name}", f"in [{LOW:.2f}, {HIGH:.2f}]"
             figures.append(common.figure(title, target, common.shown(value), within(value)))
     common.table(("ours over", "pairs", "run, ms", "theirs, ms", "ratio"), table)
-    given = {key: value for key, value in vars(options).items() if key not in ("results", "slice")}
+    given = {key: value for key, value in vars(options).items() if key not in ("results", "slice", "name")}
     given |= {"turns": TURNS, "pairs_a_start": PAIRS_A_START, "threads": host.usable_cores(), "frames": FRAMES}
     given |= {"foreign_cpus": FOREIGN_CPUS, "retaken": sum(row["retaken"] for row in rows)}
     for row in rows:
         for side in ("ours", "theirs"):
             row[side] = {key: round(value, 4) for key, value in row[side].items()}
-    common.write("reconcile", options.results, given, figures, ratios=ratios, samples=rows)
+    common.write(options.name, options.results, given, figures, ratios=ratios, samples=rows)
 
 
 if __name__ == "__main__":
