@@ -81,7 +81,7 @@ def test_ultralytics_reads_our_header_and_finds_the_engine_behind_it(folder):
             return im
 
     reader = Reader(folder / ENGINE, "cpu")
-    assert (reader.stride, reader.task, reader.batch, reader.imgsz, reader.channels) == (32, "detect", 2, [640, 640], 3)
+    assert (reader.stride, reader.task, reader.batch, reader.imgsz, reader.channels) == (32, "detect", 1, [640, 640], 3)
     assert [reader.names[key] for key in sorted(reader.names)] == ["open", "short é"]
     assert reader.dynamic is False  # of height and width
     assert reader.end2end is False
@@ -221,4 +221,7 @@ def test_the_dla_core_stands_in_the_header_as_ultralytics_has_it():
     for strange in ("2", {}, [0], -1):
         with pytest.raises(ValueError, match="names the DLA core"):
             engine_file.dla_core({"dla": strange})
-    assert header["args"] == {"batch": 1, "dynamic": False, "half": False, "int8": True, "nms": False}
+    assert header["args"] == {
+        "batch": 1, "imgsz": [640, 640], "dynamic": False, "nms": False, "half": False, "int8": True,
+    }  # fmt: skip
+    assert header["precision"] == "int8", "what Ultralytics' words do not tell: fp32 from tf32"

@@ -189,7 +189,7 @@ class TensorRtBackend:
 
     def takes(self, path: Path) -> bool:
         """See `Adopter.takes`. The name does not tell which of the two made an engine: the one that is here may."""
-        return path.suffix in SUFFIXES and importlib.util.find_spec(self.module) is not None
+        return path.suffix.lower() in SUFFIXES
 
     def adopt(self, path: Path, model: Model) -> Any:
         """See `Adopter.adopt`."""
@@ -201,6 +201,9 @@ class TensorRtBackend:
         except (ValueError, OSError) as error:
             raise InputError(f"artifact {one_line(error)}") from error
         files = {engine_file.ENGINE: path}
+        beside = path.parent / engine_file.SIDECAR
+        if path.name == engine_file.ENGINE and beside.is_file():  # one of ours
+            files[engine_file.SIDECAR] = beside
         return engine.adopt(trt, path, model, header or {}, content, logger=log.logger(trt), files=files)
 
     def tunings(self, candidate: Candidate, host: Host, threads: int) -> Sequence[tuple[str, ...]]:

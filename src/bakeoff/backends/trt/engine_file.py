@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from bakeoff.backend import ultralytics_metadata
 from bakeoff.backends.trt.gpu import Gpu
 from bakeoff.backends.trt.options import Options, Profile
 from bakeoff.backends.trt.versions import AMPERE_PLUS, SAME_CAPABILITY, TITLES, parsed
@@ -44,24 +45,11 @@ class Made:
 
 def metadata(model: Model, profiles: Sequence[Profile], precision: str, options: Options) -> dict[str, Any]:
     """Return what Ultralytics writes before an engine and reads from there, for a bakeoff engine."""
-    batch = max(profile.high for profile in profiles)
-    found = {
-        "description": "built by bakeoff",
-        "stride": model.stride,
-        "task": model.task,
-        "batch": batch,
-        "imgsz": [model.imgsz, model.imgsz],
-        "names": {str(index): name for index, name in enumerate(model.class_names)},
-        "args": {
-            "batch": batch,
-            "dynamic": False,  # of height and width: a free batch is none to Ultralytics
-            "half": precision == "fp16",
-            "int8": precision.startswith("int8"),
-            "nms": False,
-        },
-        "channels": 3,
-        "end2end": False,
-    }
+    lowest = min(profile.low for profile in profiles)
+    found = ultralytics_metadata(model, lowest)
+    args = {**found["args"], "half": precision == "fp16", "int8": precision.startswith("int8")}
+    names = {str(index): name for index, name in found.get("names", {}).items()}  # as JSON has them
+    found = {**found, "names": names, "args": args, "precision": precision}
     return found if options.dla is None else {**found, "dla": str(options.dla)}
 
 
