@@ -207,7 +207,7 @@ def _proposed(
             inputs = prepare.Inputs(reader=reader)
             prepare.find_calibration(context, inputs)
             run = context.run
-            probed = probe_all(run.host, folder.logs, run.model, context.threads, settings.batches, settings.device)
+            probed = probe_all(run.host, folder.logs, run.model, context.threads, settings.batches)
             yield context, inputs, [one.status for one in probed], [one for some in probed for one in some.candidates]
 
 

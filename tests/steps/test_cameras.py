@@ -38,7 +38,8 @@ class Children:
         self.context, self.keys = context, tuple(workloads)
         yield self
 
-    def ask(self, key, request, answer):
+    def ask(self, key, request, answer, *, lasts_s):
+        assert lasts_s == pytest.approx(request.frames * request.interval_ns * 1e-9)
         self.asked.append((self.generations, key, request))
         ms = self.service_ms[key][request.streams]
         if ms is None:
@@ -173,11 +174,11 @@ def test_what_was_measured_before_an_interruption_counts(count):
     children, context = count.begin({"a": {1: 8.0, 2: 9.0}})
     honest, left = children.ask, [7]
 
-    def ask(key, request, answer):
+    def ask(key, request, answer, *, lasts_s):
         left[0] -= 1
         if left[0] < 0:
             raise KeyboardInterrupt
-        return honest(key, request, answer)
+        return honest(key, request, answer, lasts_s=lasts_s)
 
     children.ask = ask
     with pytest.raises(KeyboardInterrupt):
