@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
@@ -70,7 +72,7 @@ def test_openvino_compiles_a_static_shape_for_each_batch_from_one_file(forms, tm
     backend = OpenVino()
     static = msgspec.structs.replace(backend.propose(forms.model, host.describe())[0], shape="static")
     artifact = backend.convert(ConvertJob(candidate=static, model=forms, folder=tmp_path, batches=(1, 3)))
-    assert sorted(file.path for file in artifact.files) == ["model.bin", "model.xml"]
+    assert sorted(Path(file.path).name for file in artifact.files) == ["metadata.yaml", "model.bin", "model.xml"]
     with backend.load(LoadJob(candidate=static, artifact=artifact, model=forms, threads=1)) as session:
         shapes = {b: one.input(0).get_partial_shape()[0].get_length() for b, one in session._models.items()}
         assert shapes == {1: 1, 3: 3}
