@@ -13,7 +13,10 @@ from tests.backends.trt import graphs
 from tests.cli.runner import FAST, bakeoff, rows
 
 SOURCE = Path(package.__file__).parents[1]
-pytestmark = pytest.mark.skipif(isinstance(gpu.here(), gpu.Gpu), reason="tests what happens where there is no GPU")
+pytestmark = [
+    pytest.mark.slow,  # each plans, probes and converts with all backends
+    pytest.mark.skipif(isinstance(gpu.here(), gpu.Gpu), reason="tests what happens where there is no GPU"),
+]
 
 
 def test_plan_puts_the_many_options_of_a_candidate_on_one_line(tmp_path, tiny_model):

@@ -16,6 +16,8 @@ from tests.cli.runner import bakeoff as command
 from tests.cli.runner import start
 from tests.conftest import write_plugin
 
+pytestmark = pytest.mark.slow  # minutes of children, each loading a runtime
+
 SHORT = ("--frames", "60", "--precision-target", "25%", "--time-budget", "2m", "--threads", 1)
 QUICK = ("--quick", "--frames", "16", "--threads", 1)
 DYN, STATIC, B1 = (f"shaped/fp32/{shape}" for shape in ("dyn", "static", "b1"))

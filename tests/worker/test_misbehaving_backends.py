@@ -14,6 +14,8 @@ from tests.cli.runner import FAST, bakeoff, processes_with, rows
 from tests.conftest import write_plugin
 from tests.worker import misbehaving
 
+pytestmark = pytest.mark.slow  # minutes of children, each loading a runtime
+
 LIMIT_S = 5
 # step, kind and what the cause must name
 ENDS = {
