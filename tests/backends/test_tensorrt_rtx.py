@@ -23,7 +23,7 @@ from bakeoff.records import MIXED, Artifact, Candidate
 from tests import shared
 from tests.backends import slow_build
 from tests.backends.trt import graphs
-from tests.cli.runner import processes_with, start
+from tests.cli.runner import processes_with, start, wait_for
 from tests.conftest import write_plugin
 
 SOURCE = Path(bakeoff.__file__).parents[1]
@@ -251,11 +251,7 @@ def test_a_signal_ends_a_build_and_its_child_at_once(tmp_path, tiny_model, monke
     )
     arguments = ("convert", tiny_model, "--to", "slow-build/fp32/d1-2", "--out", "made")
     process = start(*arguments, cwd=tmp_path, plugins=[site, SOURCE])
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "reached").exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(tmp_path / "reached", process)
     began = time.monotonic()
     process.send_signal(number)
     _, err = process.communicate(timeout=60)

@@ -6,6 +6,7 @@ import csv
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def bakeoff(*arguments: object, cwd: Path, **options: object) -> subprocess.Comp
     finally:
         process.kill()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def wait_for(path: Path, process: subprocess.Popen[str], limit_s: float = 120) -> None:
+    """Wait until this file is there; the process, which is to make it, must go on."""
+    deadline = time.monotonic() + limit_s
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def processes_with(plugins: Path) -> list[list[str]]:

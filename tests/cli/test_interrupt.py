@@ -12,7 +12,7 @@ import pytest
 
 from bakeoff.store import RunFolder
 from tests.cli import slow
-from tests.cli.runner import bakeoff, processes_with, rows, start
+from tests.cli.runner import bakeoff, processes_with, rows, start, wait_for
 from tests.conftest import write_plugin
 
 LIMIT_S = 2.0
@@ -31,11 +31,7 @@ class Interrupted:
     def stop_at(self, point: str, number: signal.Signals) -> tuple[subprocess.Popen[str], str, float]:
         (self.folder / "stop-at").write_text(point)
         process = start(*self.arguments, cwd=self.folder, plugins=[self.site])
-        deadline = time.monotonic() + 120
-        while not (self.folder / "reached").exists():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(self.folder / "reached", process)
         began = time.monotonic()
         process.send_signal(number)
         _, err = process.communicate(timeout=100)

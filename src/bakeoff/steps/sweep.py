@@ -6,7 +6,7 @@ gets a Trial, never what a Trial is said to be: those are timed afresh with all 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,16 +83,16 @@ def families(run: RunRecord) -> Iterator[Family]:
         if key not in chosen or (key in known and key not in ok):
             continue  # not asked for, or nothing to pair its settings with
         one = ok.get(key) or next(t for t in ok.values() if t.candidate.plain.key == key)
-        plain = ok.get(key) or _fresh(one, one.candidate.plain)
+        plain = ok.get(key) or fresh(one, one.candidate.plain)
         own = [trial for trial in ok.values() if trial.candidate.tuning and trial.candidate.plain.key == key]
         offered = [c for c in run.offered if c.tuning and c.plain.key == key and c.key not in known]
-        tuned = (*own, *(_fresh(plain, candidate) for candidate in offered))
+        tuned = (*own, *(fresh(plain, candidate) for candidate in offered))
         rejected = judge.by_accuracy(plain, run.reference, settings.requirements).verdict == "rejected"
         if settings.sweep or (tuned and not rejected):
             yield Family(plain=plain, tuned=tuned)
 
 
-def _fresh(trial: Trial, candidate: Candidate) -> Trial:
+def fresh(trial: Trial, candidate: Candidate) -> Trial:
     """Return a Trial that has nothing yet but the same Artifact."""
     return Trial(
         candidate=candidate,
@@ -155,20 +155,25 @@ def _block(members: Team, key: str, workload: Workload, number: int) -> BlockSam
 
 
 def _add_winners(context: Context, inputs: Inputs) -> None:
-    """Append a Trial for each setting that won, with its plain form's Artifact, and verify it where that is asked."""
-    run, settings = context.run, context.settings
+    """Append a Trial for each setting that won, and verify it where that is asked."""
+    settings = context.settings
     timed_at = [str(workload) for workload in settings.workloads]
-    keys = [key for one in run.sweep for key in sweep.winners(one, settings.precision_target, timed_at)]
-    blocked = {trial.candidate.key: trial.not_measured for trial in run.trials}
+    won = {key for one in context.run.sweep for key in sweep.winners(one, settings.precision_target, timed_at)}
+    add_settings(context, won)
+    if settings.accuracy:
+        verify_all(context, inputs)
+
+
+def add_settings(context: Context, keys: Collection[str]) -> None:
+    """Append a Trial for each of these settings that has none yet, with its plain form's Artifact."""
+    known = {trial.candidate.key: trial.not_measured for trial in context.run.trials}
     new = [
-        Trial(candidate=candidate, not_measured=blocked.get(candidate.plain.key, {}))
-        for candidate in run.offered
-        if candidate.key in keys and candidate.key not in blocked
+        Trial(candidate=candidate, not_measured=known.get(candidate.plain.key, {}))
+        for candidate in context.run.offered
+        if candidate.key in keys and candidate.key not in known
     ]
     for trial in new:
         context.observer.say(f"faster than by default: adding {trial.candidate.key}")
     if new:
-        context.change(trials=(*run.trials, *new))
+        context.change(trials=(*context.run.trials, *new))
     share_all(context)
-    if settings.accuracy:
-        verify_all(context, inputs)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from bakeoff.records import WarmUp, Workload
 from bakeoff.speed.streams import BlockSamples
 from bakeoff.steps.context import Context
-from bakeoff.steps.verify import check_health, load
+from bakeoff.steps.verify import check_health, load, load_figures
 from bakeoff.worker import protocol as p
 from bakeoff.worker.parent import ChildError, Worker
 
@@ -90,14 +90,7 @@ class Team:
         if trial.load_s is None:  # accuracy was not asked for: these figures come from here
             first = worker.ask(p.Detect(cache=self._cache, start=0, stop=1), p.Detected)
             check_health([first], worker)
-            context.change_trial(
-                key,
-                session=loaded.facts,
-                load_s=loaded.seconds,
-                first_run_ms=first.first_run_ns * 1e-6,
-                cold_start_s=ready_s + first.first_run_ns * 1e-9,
-                peak_memory_bytes=worker.peak_memory_bytes,
-            )
+            context.change_trial(key, **load_figures(loaded, ready_s, first, worker))
 
     def _warm_up(self, key: str, workload: Workload, generation: int) -> WarmUp:
         self._context.observer.advance(0, f"warming up {workload} {key}")

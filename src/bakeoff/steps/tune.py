@@ -12,13 +12,12 @@ from pathlib import Path
 import msgspec
 
 from bakeoff.accuracy import parity
-from bakeoff.records import Candidate, Shapes, Trial
+from bakeoff.records import Shapes, Trial
 from bakeoff.speed import tune
 from bakeoff.steps.context import Context
-from bakeoff.steps.convert import share_all
 from bakeoff.steps.prepare import Inputs
-from bakeoff.steps.sweep import Family, swept
-from bakeoff.steps.verify import check_health, load
+from bakeoff.steps.sweep import Family, add_settings, fresh, swept
+from bakeoff.steps.verify import check_health, load, load_figures
 from bakeoff.worker import protocol as p
 from bakeoff.worker.parent import ChildError
 
@@ -85,15 +84,7 @@ def _check(context: Context, trial: Trial, images: int) -> None:
         ready_s = worker.age_s
         found = detect(_heads(context, beside), write=beside.candidate.key == key)
         check_health([found], worker)
-        context.change_trial(
-            key,
-            session=loaded.facts,
-            load_s=loaded.seconds,
-            first_run_ms=found.first_run_ns * 1e-6,
-            cold_start_s=ready_s + found.first_run_ns * 1e-9,
-            peak_memory_bytes=worker.peak_memory_bytes,
-            parity=found.parity,
-        )
+        context.change_trial(key, **load_figures(loaded, ready_s, found, worker), parity=found.parity)
         if others_follow and beside.candidate.key != key:
             detect(_heads(context, trial), write=True)
         if plain not in (None, key) and found.parity is not None:
@@ -139,7 +130,7 @@ def _screen_settings(context: Context, family: Shapes, until_s: float) -> None:
         plain = trials[key]
         found = swept(
             context,
-            Family(plain=plain, tuned=tuple(_with(plain, one) for one in tuned)),
+            Family(plain=plain, tuned=tuple(fresh(plain, one) for one in tuned)),
             context.settings.workloads,
         )
         context.change(sweep=(*context.run.sweep, found))
@@ -153,20 +144,9 @@ def _screen_settings(context: Context, family: Shapes, until_s: float) -> None:
 
 def _add_winners(context: Context, key: str, timed_at: list[str]) -> None:
     """Append a Trial for each setting of a shape that beats its plain form at one of the Workloads."""
-    run = context.run
     target = context.settings.precision_target
-    won = {won for one in run.sweep if one.key == key for won in tune.winning_settings(one, target, timed_at)}
-    known = {trial.candidate.key: trial for trial in run.trials}
-    new = [
-        Trial(candidate=one, not_measured=known[one.plain.key].not_measured)
-        for one in run.offered
-        if one.key in won and one.key not in known
-    ]
-    for trial in new:
-        context.observer.say(f"faster than by default: adding {trial.candidate.key}")
-    if new:
-        context.change(trials=(*run.trials, *new))
-        share_all(context)
+    swept_here = [one for one in context.run.sweep if one.key == key]
+    add_settings(context, {won for one in swept_here for won in tune.winning_settings(one, target, timed_at)})
 
 
 def _ok(context: Context, family: Shapes) -> list[Trial]:
@@ -174,11 +154,6 @@ def _ok(context: Context, family: Shapes) -> list[Trial]:
     trials = [context.run.trial(key) for key in (family.key, *family.shapes)]
     ok = [trial for trial in trials if trial.status == "ok"]
     return ok if trials[0] in ok else []
-
-
-def _with(trial: Trial, candidate: Candidate) -> Trial:
-    """Return a Trial with settings of loading, on the same Artifact."""
-    return Trial(candidate=candidate, artifact=trial.artifact, not_measured=trial.not_measured)
 
 
 def _spent(context: Context) -> float:

@@ -72,6 +72,24 @@ def load(context: Context, trial: Trial, worker: Worker) -> p.Loaded:
         raise
 
 
+def load_figures(loaded: p.Loaded, ready_s: float, first: p.Detected, worker: Worker) -> dict[str, Any]:
+    """Return what a Trial keeps of loading and the first prediction, by its names.
+
+    Args:
+        loaded: what the child says of loading.
+        ready_s: the child's age when it had loaded.
+        first: its first prediction.
+        worker: the child; its peak memory counts up to now.
+    """
+    return {
+        "session": loaded.facts,
+        "load_s": loaded.seconds,
+        "first_run_ms": first.first_run_ns * 1e-6,
+        "cold_start_s": ready_s + first.first_run_ns * 1e-9,
+        "peak_memory_bytes": worker.peak_memory_bytes,
+    }
+
+
 def measure(context: Context, inputs: Inputs, trial: Trial, worker: Worker, *, keep: bool = True) -> dict[str, Any]:
     """Load a Trial's Artifact in a child and measure its accuracy; return what the Trial keeps, by its names.
 
@@ -99,7 +117,7 @@ def measure(context: Context, inputs: Inputs, trial: Trial, worker: Worker, *, k
     if constant and not is_reference and not (own is not None and own.constant):
         cause = f"output 0, boxes: the same on all {count} images, unlike the reference's; the conversion lost them"
         raise ChildError("output", cause, worker.log)
-    peak_memory_bytes = worker.peak_memory_bytes  # of loading and predicting; evaluation is no part of it
+    figures = load_figures(loaded, ready_s, chunks[0], worker)  # before evaluation, whose memory is no part of it
     reference = run.trial(run.reference)
     request = p.Evaluate(
         cache=cache,
@@ -120,11 +138,7 @@ def measure(context: Context, inputs: Inputs, trial: Trial, worker: Worker, *, k
     return {
         **msgspec.structs.asdict(evaluated),
         "parity": msgspec.structs.replace(evaluated.parity or Parity(images=0), constant=constant),
-        "session": loaded.facts,
-        "load_s": loaded.seconds,
-        "first_run_ms": chunks[0].first_run_ns * 1e-6,
-        "cold_start_s": ready_s + chunks[0].first_run_ns * 1e-9,
-        "peak_memory_bytes": peak_memory_bytes,
+        **figures,
         "verified": True,
     }
 

@@ -10,16 +10,7 @@ import numpy as np
 import pytest
 
 from bakeoff.backends.trt import cuda
-from tests.backends.trt.fake_cuda import Error, FakeCuda
-
-
-@pytest.fixture
-def gpu(monkeypatch):
-    fake = FakeCuda()
-    monkeypatch.setattr(cuda, "runtime", lambda: fake)
-    yield fake
-    gc.collect()
-    assert not fake.live, "something was not given back"
+from tests.backends.trt.fake_cuda import Error
 
 
 def test_every_function_that_is_called_is_in_the_real_runtime():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -21,15 +20,6 @@ from tests.backends.trt.fake_cuda import Error, FakeCuda
 SIDE = 32
 D12 = ((1, 1, 2),)
 NUMPY = {"FLOAT": np.float32, "HALF": np.float16, "INT32": np.int32}
-
-
-@pytest.fixture
-def gpu(monkeypatch):
-    fake = FakeCuda()
-    monkeypatch.setattr(cuda, "runtime", lambda: fake)
-    yield fake
-    gc.collect()
-    assert not fake.live, "something was not given back"
 
 
 def averages(images):
