@@ -7,6 +7,8 @@ Format history of `results.json` (`version`):
   3  2026-11: why timing ended, telemetry, cold starts, sweeps, cameras, sustained load. Older Runs have none of these.
   4  2026-11: Artifacts made elsewhere (`artifacts` in the Settings, `elsewhere` in a Candidate); shapes that
      `bakeoff tune` tries, memory of timed processes. Older Runs have none of these.
+  5  2026-11: takeaways as data, chances of meeting Requirements, limits of memory and size, Runs made of a table of
+     somebody else's figures (`imported`, `reported`). Older Runs have none of these.
 
 While a Run goes on, raw samples are written as parts (`work/samples/*.npz`), each whole or absent; `consolidate`
 makes `samples.npz` of them. A reader takes both, so a killed Run is readable and can be resumed.
@@ -34,7 +36,7 @@ from bakeoff.records import RunRecord
 from bakeoff.speed.samples import WorkloadSamples
 
 FORMAT = "bakeoff-run"
-VERSION = 4
+VERSION = 5
 LATER = {"rest_ns": -1, "window": -1}  # fields of timing samples since version 3, and what stands for "unknown"
 RESULTS, SAMPLES = "results.json", "samples.npz"
 

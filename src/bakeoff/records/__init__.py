@@ -42,6 +42,7 @@ from bakeoff.records.run import (
     Requirements,
     RunRecord,
     Settings,
+    Takeaway,
     Trial,
     Verdict,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "SustainedWindow",
     "Sweep",
     "SweepPoint",
+    "Takeaway",
     "Trial",
     "Verdict",
     "WarmUp",

@@ -40,6 +40,7 @@ class Trial(Record, frozen=True, kw_only=True):
     sustained: Sustained | None = None
     not_measured: dict[str, str] = {}  # Workload -> why its cell is empty
     built_only: str | None = None  # why an Artifact can't run on this host
+    reported: dict[str, float] = {}  # somebody else's figures, by column of `table.csv`; they have no samples
     verified: bool = False
     timed: bool = False
 
@@ -71,6 +72,8 @@ class Requirements(Record, frozen=True, kw_only=True):
     max_recall_drop: float | None = None  # at the operating point
     latency_budget_ms: float | None = None
     percentile: float = 50.0
+    max_memory_bytes: int | None = None  # peak of the process that predicts
+    max_size_bytes: int | None = None  # of the Artifact, on disk
     prefer: str = "latency"
 
 
@@ -181,6 +184,16 @@ class Verdict(Record, frozen=True, kw_only=True):
     verdict: str  # reference, recommended, accepted, rejected, undecided or empty
     why: str = ""
     tied_with: tuple[str, ...] = ()
+    chances: dict[str, float] = {}  # Requirement -> probability, from the resamples, that the Candidate meets it
+
+
+class Takeaway(Record, frozen=True, kw_only=True):
+    """A conclusion from a Run's figures, drawn by a rule."""
+
+    rule: str
+    candidates: tuple[str, ...]
+    figures: dict[str, float] = {}
+    text: str
 
 
 class RunRecord(Record, frozen=True, kw_only=True):
@@ -198,8 +211,10 @@ class RunRecord(Record, frozen=True, kw_only=True):
     backends: tuple[BackendStatus, ...] = ()
     trials: tuple[Trial, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    takeaways: tuple[Takeaway, ...] = ()
     sweep: tuple[Sweep, ...] = ()  # one for each plain Candidate that was swept or screened
     shapes: tuple[Shapes, ...] = ()  # one for each Candidate that `bakeoff tune` tries shapes and settings of
+    imported: str | None = None  # the table of somebody else's figures that this Run was made of
     timing: dict[str, Any] = {}  # block, groups, quick, threads, generations, seconds, ended
     finished: str | None = None
 
