@@ -76,6 +76,7 @@ def test_a_module_that_cannot_be_imported_is_named(plugin):
         registry.load("absent")
 
 
+@pytest.mark.slow
 def test_broken_backends_are_listed_as_unusable_with_the_reason_and_disturb_no_other(tmp_path: Path, tiny_model):
     names = {"wrong": "Fake", "stranger": "Stranger", "shapeless": "Shapeless", "raises": "Raises"}
     names |= {"broken": "Broken", "dies": "Dies", "absent": "Absent"}

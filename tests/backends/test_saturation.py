@@ -56,6 +56,7 @@ def test_nothing_saturates_on_a_cpu_with_vnni(name):
     assert {"onnxruntime": onnxruntime, "openvino": openvino}[name].probe_error() < 0.01
 
 
+@pytest.mark.slow
 def test_without_vnni_both_probes_say_so_and_conversions_leave_room(library, tmp_path):
     pytest.importorskip("nncf")
     said = json.loads(mask.python(["-c", CHILD, tmp_path], mask.preload(library)).splitlines()[-1])

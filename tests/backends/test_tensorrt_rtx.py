@@ -242,6 +242,7 @@ def test_the_shared_model_is_built_for_every_target(shared_building, precision):
         assert built.how["targets"] == [target]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_build_and_its_child_at_once(tmp_path, tiny_model, monkeypatch, number):
     graphs.rtx()

@@ -37,6 +37,7 @@ def test_one_candidates_warnings_end_with_0_and_nothing_is_written(site, tmp_pat
     assert set(tmp_path.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_fatal_problem_ends_with_2_and_one_line_that_names_node_and_way_out(site, tmp_path, tiny_model):
     done = checked(site, tmp_path, tiny_model, "--to", "picky/int8/dyn")
     assert done.returncode == 2
@@ -46,6 +47,7 @@ def test_a_fatal_problem_ends_with_2_and_one_line_that_names_node_and_way_out(si
     assert errors == [f"bakeoff: error: {said}"]
 
 
+@pytest.mark.slow
 def test_without_a_candidate_all_are_checked_and_a_problem_of_several_is_one_row(site, tmp_path, tiny_model):
     done = checked(site, tmp_path, tiny_model)
     assert done.returncode == 2
@@ -54,11 +56,13 @@ def test_without_a_candidate_all_are_checked_and_a_problem_of_several_is_one_row
     assert shared[-1] == "picky/fp32/dyn picky/fp16/dyn picky/int8/dyn"
 
 
+@pytest.mark.slow
 def test_a_candidate_without_problems_is_told_so(site, tmp_path, tiny_model):
     done = checked(site, tmp_path, tiny_model, "--to", "content/fp32/dyn")
     assert (done.returncode, done.stdout) == (0, "nothing stands in the way of content/fp32/dyn\n")
 
 
+@pytest.mark.slow
 def test_fp16_gets_the_calibration_images_where_there_are_some(site, tmp_path, tiny_model, tiny_data):
     key = ("--to", "picky/fp16/dyn")
     without = checked(site, tmp_path, tiny_model, *key)
@@ -67,6 +71,7 @@ def test_fp16_gets_the_calibration_images_where_there_are_some(site, tmp_path, t
     assert ["warning", "seen", "4 images, 4", "none needed", key[1]] in cells(given)
 
 
+@pytest.mark.slow
 def test_fp16_refuses_calibration_images_that_are_validation_images_too(site, tmp_path, tiny_model):
     data = tiny.write_dataset(tmp_path / "data")
     data.write_text(data.read_text().replace("images/train", "images/val"))
@@ -75,6 +80,7 @@ def test_fp16_refuses_calibration_images_that_are_validation_images_too(site, tm
     assert "calibration images are validation images too" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_quantised_file_is_looked_at_though_it_is_not_converted(site, tmp_path, tiny_model):
     onnx = pytest.importorskip("onnx")
     document = onnx.load(str(tiny_model))
@@ -92,6 +98,7 @@ def test_a_quantised_file_is_looked_at_though_it_is_not_converted(site, tmp_path
     assert [row[1] for row in cells(done)[1:]] == ["all"]
 
 
+@pytest.mark.slow
 def test_a_backend_without_a_check_says_so(site, tmp_path, tiny_model):
     done = checked(site, tmp_path, tiny_model, "--to", "onnxruntime/fp32/dyn")
     assert done.returncode == 2

@@ -33,12 +33,14 @@ def test_zero_and_no_torch_in_the_parent_for_an_onnx_model(tiny_model, tiny_data
     assert json.loads((tmp_path / "loaded.json").read_text()) == []
 
 
+@pytest.mark.slow
 def test_zero_where_only_the_reference_is_selected(tiny_model, tiny_data, tmp_path):
     done = bakeoff("verify", tiny_model, "--data", tiny_data, "--out", "run", "--only", REFERENCE, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert list(rows(tmp_path / "run")) == [REFERENCE]
 
 
+@pytest.mark.slow
 def test_one_where_the_reference_fails_whatever_the_others_do(tiny_data, tmp_path, site):
     model = tiny.write_onnx(tmp_path / "dead.onnx", dead=True)
     arguments = ("verify", model, "--data", tiny_data, "--out", "run", "--only", "good/*")
@@ -50,6 +52,7 @@ def test_one_where_the_reference_fails_whatever_the_others_do(tiny_data, tmp_pat
     assert "every class score is 0" in table[REFERENCE]["reason"]
 
 
+@pytest.mark.slow
 def test_one_where_all_others_fail(tiny_model, tiny_data, tmp_path, site):
     arguments = ("verify", tiny_model, "--data", tiny_data, "--out", "run", "--only", "longtext/*")
     done = bakeoff(*arguments, cwd=tmp_path, plugins=[site])
@@ -57,6 +60,7 @@ def test_one_where_all_others_fail(tiny_model, tiny_data, tmp_path, site):
     assert rows(tmp_path / "run")[REFERENCE]["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_one_where_the_reference_cannot_run_here_and_the_cure_is_said(tiny_model, tiny_data, tmp_path, site):
     (tmp_path / "hide").mkdir()
     (tmp_path / "hide" / "sitecustomize.py").write_text("import sys; sys.modules['onnxruntime'] = None\n")
@@ -69,6 +73,7 @@ def test_one_where_the_reference_cannot_run_here_and_the_cure_is_said(tiny_model
     assert "onnxruntime is not installed; pip install 'bakeoff[onnx]'" in row["reason"]
 
 
+@pytest.mark.slow
 def test_one_where_a_conversion_fails_with_the_tail_of_its_log(tiny_model, tmp_path, site):
     done = bakeoff("convert", tiny_model, "--to", "longtext/fp32/dyn", cwd=tmp_path, plugins=[site])
     assert done.returncode == 1

@@ -54,12 +54,7 @@ def interrupted(tmp_path, tiny_model, tiny_data, monkeypatch):
 
 @pytest.mark.parametrize(
     ("point", "number"),
-    [
-        ("probe", signal.SIGINT),
-        pytest.param("convert", signal.SIGINT, marks=pytest.mark.slow),
-        pytest.param("verify", signal.SIGINT, marks=pytest.mark.slow),
-        ("time", signal.SIGTERM),
-    ],
+    [("probe", signal.SIGINT), ("convert", signal.SIGINT), ("verify", signal.SIGINT), ("time", signal.SIGTERM)],
 )
 def test_a_signal_stops_the_run_and_all_its_children_and_resume_completes_it(interrupted, point, number):
     process, err, seconds = interrupted.stop_at(point, number)
@@ -101,6 +96,7 @@ def test_a_signal_stops_the_run_and_all_its_children_and_resume_completes_it(int
         assert len(set(numbers.tolist())) == len(numbers)
 
 
+@pytest.mark.slow
 def test_resume_with_other_options_names_the_one_that_differs(interrupted):
     interrupted.stop_at("convert", signal.SIGINT)
     interrupted.arguments += ("--seed", 5)
@@ -109,6 +105,7 @@ def test_resume_with_other_options_names_the_one_that_differs(interrupted):
     assert "seed = 0, not 5" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_child_dies_with_its_parent(interrupted):
     process, _, _ = interrupted.stop_at("convert", signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL

@@ -17,6 +17,7 @@ def finished(tiny_model, tmp_path_factory):
     return folder / "run", bakeoff(*arguments, cwd=folder)
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_alone_makes_a_run(finished):
     folder, done = finished
     assert done.returncode == 0, done.stderr
@@ -28,6 +29,7 @@ def test_a_folder_of_images_alone_makes_a_run(finished):
     assert float(table[OTHER]["latency_1x1_ms"]) > 0
 
 
+@pytest.mark.slow
 def test_without_labels_nothing_is_accepted_or_recommended_and_the_answer_says_why(finished):
     folder, done = finished
     table = rows(folder)
@@ -35,6 +37,7 @@ def test_without_labels_nothing_is_accepted_or_recommended_and_the_answer_says_w
     assert "without labels a loss of accuracy cannot be told" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_report_tells_agreement_and_no_accuracy(finished):
     report = (finished[0] / "report.md").read_text()
     assert "## Agreement with the reference" in report

@@ -64,6 +64,7 @@ def test_a_setting_alone_is_converted_for_itself(tiny_model, tiny_data, tmp_path
     assert rows(tmp_path / "run")[f"{PLAIN}/t1"]["status"] == "ok"
 
 
+@pytest.mark.slow
 def test_convert_takes_the_key_of_a_setting(tiny_model, tmp_path):
     arguments = ("convert", tiny_model, "--to", f"{PLAIN}/t1", "--out", "files", "--threads", 2, "--workload", "1x1")
     done = bakeoff(*arguments, cwd=tmp_path)
@@ -77,6 +78,7 @@ def test_an_unknown_setting_is_bad_usage_with_the_nearest_name(tiny_model, tmp_p
     assert f"did you mean '{PLAIN}/nospin'" in done.stderr
 
 
+@pytest.mark.slow
 def test_plan_shows_the_settings_offered(tiny_model, tmp_path):
     shown = bakeoff("plan", tiny_model, "--threads", 2, cwd=tmp_path).stdout
     (line,) = (line for line in shown.splitlines() if line.startswith(f"{PLAIN}/…"))

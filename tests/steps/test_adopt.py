@@ -111,6 +111,7 @@ def test_an_artifact_for_other_classes_is_refused_before_a_run_begins(refused, t
     assert "class 0 is 'green' in artifact other.onnx but 'red' in the Model" in line
 
 
+@pytest.mark.slow
 def test_a_third_partys_backend_takes_files_of_its_own(plugin, tiny_model, tiny_data, tmp_path, monkeypatch):
     plugin("taking_plugin", PLUGIN, {"taking": "Taking"})
     monkeypatch.chdir(tmp_path)

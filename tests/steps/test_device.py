@@ -70,6 +70,7 @@ def test_a_backend_made_for_a_gpu_is_checked_on_one(tiny_model, tmp_path):
     assert check_backend(Gpu(), tiny_model, folder=tmp_path) == []
 
 
+@pytest.mark.slow
 def test_each_runs_on_its_own_device_and_the_row_says_which(tmp_path, tiny_model, tiny_data, plugin):
     site = plugin("gpus", PLUGIN, BACKENDS)
     only = ("--only", "on-*", "--only", "onnxruntime/fp32/dyn", "--device", "cuda:0", "--out", "run")
@@ -86,6 +87,7 @@ def test_each_runs_on_its_own_device_and_the_row_says_which(tmp_path, tiny_model
     assert "--device cuda:0" in failure.reproduce
 
 
+@pytest.mark.slow
 def test_without_the_option_what_needs_a_gpu_is_skipped_and_says_what_to_give(tmp_path, tiny_model, tiny_data, plugin):
     site = plugin("gpus", PLUGIN, BACKENDS)
     only = ("--only", "on-gpu/*", "--only", "onnxruntime/fp32/b1", "--out", "run")
@@ -96,6 +98,7 @@ def test_without_the_option_what_needs_a_gpu_is_skipped_and_says_what_to_give(tm
     assert row["reason"] == "On a GPU does not run on cpu; use --device cuda:0"
 
 
+@pytest.mark.slow
 def test_it_is_converted_without_the_option(tmp_path, tiny_model, plugin):
     site = plugin("gpus", PLUGIN, BACKENDS)
     done = bakeoff("convert", tiny_model, "--to", "on-gpu/fp32/dyn", "--out", "made", cwd=tmp_path, plugins=[site])

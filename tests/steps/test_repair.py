@@ -39,6 +39,7 @@ def record(finished):
     return RunFolder(finished[0] / "run").load()
 
 
+@pytest.mark.slow
 def test_a_rejected_int8_candidate_is_repaired_and_both_rows_stand(finished):
     table = rows(finished[0] / "run")
     assert finished[1].returncode == 0, finished[1].stderr
@@ -48,6 +49,7 @@ def test_a_rejected_int8_candidate_is_repaired_and_both_rows_stand(finished):
     assert "INT8 was rejected: trying lossy/int8+fp32/dyn" in finished[1].stderr
 
 
+@pytest.mark.slow
 def test_where_no_attempt_within_the_budget_passes_the_attempts_prove_it(finished, record):
     assert rows(finished[0] / "run")["hopeless/int8+fp32/dyn"]["verdict"] == "rejected"
     attempts = record.trial("hopeless/int8+fp32/dyn").repair
@@ -57,6 +59,7 @@ def test_where_no_attempt_within_the_budget_passes_the_attempts_prove_it(finishe
     assert "## INT8 repair" in (finished[0] / "run" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_recipe_ranks_every_layer_once_the_worst_first(finished):
     recipe = repair.read_recipe(finished[0] / "run" / "recipe.json")
     errors = [one.error for one in recipe.ranking]
@@ -65,6 +68,7 @@ def test_the_recipe_ranks_every_layer_once_the_worst_first(finished):
     assert recipe.kept == {"lossy/int8+fp32/dyn": 1, "hopeless/int8+fp32/dyn": 1}
 
 
+@pytest.mark.slow
 def test_a_session_that_contradicts_its_own_graph_is_a_failure_that_says_so(finished, record):
     trial = record.trial("saturating/int8/dyn")
     assert trial.status == "failed"
@@ -73,6 +77,7 @@ def test_a_session_that_contradicts_its_own_graph_is_a_failure_that_says_so(fini
     assert "saturating/int8+fp32/dyn" not in [one.candidate.key for one in record.trials]
 
 
+@pytest.mark.slow
 def test_other_draws_are_converted_from_other_images(record):
     trial = record.trial("lossy/int8/dyn")
     assert [draw.seed for draw in trial.calibration_draws] == [1, 2]

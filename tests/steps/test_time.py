@@ -47,6 +47,7 @@ def timed(tiny_model, tmp_path_factory):
     return run("wide", "--precision-target", "90%"), run("late", "--precision-target", "0.0001", "--time-budget", "0s")
 
 
+@pytest.mark.slow
 def test_rounds_end_where_intervals_are_as_narrow_as_asked(timed):
     run = RunFolder(timed[0]).load()
     table = rows(timed[0])
@@ -60,6 +61,7 @@ def test_rounds_end_where_intervals_are_as_narrow_as_asked(timed):
         assert int(table[key]["rounds_1x1"]) >= 6  # 24 frames in blocks of 4
 
 
+@pytest.mark.slow
 def test_a_time_budget_that_is_over_leaves_a_few_rounds_and_is_named_with_the_widest_interval(timed):
     table, report = rows(timed[1]), (timed[1] / "report.md").read_text()
     assert {row["timing_ended_1x1"] for row in table.values()} == {"time budget"}
@@ -68,6 +70,7 @@ def test_a_time_budget_that_is_over_leaves_a_few_rounds_and_is_named_with_the_wi
     assert "the widest is 1x1 ±" in report
 
 
+@pytest.mark.slow
 def test_every_block_lies_in_a_window_of_telemetry_and_what_is_unknown_says_why(timed):
     folder = RunFolder(timed[0])
     windows, told = folder.telemetry(), folder.load().timing["telemetry"]
@@ -83,6 +86,7 @@ def test_every_block_lies_in_a_window_of_telemetry_and_what_is_unknown_says_why(
     assert "## The machine meanwhile" in (timed[0] / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_percentiles_and_cold_start_stand_in_the_table(timed):
     row = rows(timed[0])["slow/fp32/dyn"]
     low, median, high = (float(row[n]) for n in ("latency_1x1_p50_ms_low", "latency_1x1_ms", "latency_1x1_p50_ms_high"))
