@@ -34,6 +34,7 @@ ORDER = [
     "doctor",
     "report",
     "bake",
+    "again",
     "api",
     "selftest",
     "testing",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bakeoff import report
+from bakeoff import again, report
 from bakeoff.bake import bake, succeeded
 from bakeoff.records import Requirements, RunRecord, Settings, Verdict, Workload
-from bakeoff.report import cameras, sustain, table
+from bakeoff.report import cameras, requirements, sustain, table
 from bakeoff.report import tune as report_of_tune
 from bakeoff.report.takeaways import answer
 from bakeoff.steps.context import Observer
@@ -31,6 +32,7 @@ class Run:
         """
         self.folder = RunFolder(Path(path))
         self._view = table.View.of(self.folder)
+        self._is_new = False  # judged again, and not written
 
     @property
     def path(self) -> Path:
@@ -76,6 +78,57 @@ class Run:
         return list(report_of_tune.lines(self._view))
 
     @property
+    def chances(self) -> list[str]:
+        """How likely each Candidate meets each Requirement, a line a Requirement."""
+        return list(requirements.lines(self._view))
+
+    def judge(
+        self,
+        *,
+        max_map_drop: float | None = None,
+        max_recall_drop: float | None = None,
+        latency_budget_ms: float | None = None,
+        percentile: float | None = None,
+        max_memory_bytes: float | None = None,
+        max_size_bytes: float | None = None,
+        prefer: str | None = None,
+    ) -> Run:
+        """Return the same Run judged by other Requirements; nothing is measured, and nothing written before `save`.
+
+        `None` leaves a Requirement as it was, `math.inf` takes a limit away.
+
+        Raises:
+            BakeoffError: a Requirement that is none, or a folder that can't be read any more.
+        """
+        changes = {
+            "max_map_drop": max_map_drop,
+            "max_recall_drop": max_recall_drop,
+            "latency_budget_ms": latency_budget_ms,
+            "percentile": percentile,
+            "max_memory_bytes": max_memory_bytes,
+            "max_size_bytes": max_size_bytes,
+            "prefer": prefer,
+        }
+        judged = Run(self.path)
+        timings, telemetry = self.folder.timings(), self.folder.telemetry()
+        judged._view = table.View.make(again.judge_again(self.folder, changes), timings, telemetry)
+        judged._is_new = True
+        return judged
+
+    def save(self, out: PathLike | None = None) -> Path:
+        """Write the Verdicts of `judge` and the report into the Run's folder, or into a copy of it; return which.
+
+        Raises:
+            BakeoffError: the folder lacks samples or belongs to an interrupted Run, or can't be written.
+        """
+        return again.save(self.folder, self.record, None if out is None else Path(out))
+
+    @property
+    def missing(self) -> str:
+        """What an old Run's samples lack to tell everything that is asked, in a line; empty where nothing."""
+        return again.missing(self.folder, self.record)
+
+    @property
     def ok(self) -> bool:
         """What exit code 0 means: the reference is ok, and one other if others were selected."""
         return succeeded(self.record)
@@ -86,7 +139,12 @@ class Run:
         Raises:
             InputError: another suffix.
         """
-        report.export(self.folder, Path(path))
+        if not self._is_new:
+            report.export(self.folder, Path(path))
+            return Path(path)
+        with tempfile.TemporaryDirectory(prefix="bakeoff-") as scratch:  # what the Run's folder says stays as it is
+            copy = again.save(self.folder, self.record, Path(scratch) / self.path.name)
+            report.export(RunFolder(copy), Path(path))
         return Path(path)
 
     def _repr_html_(self) -> str:
@@ -132,6 +190,8 @@ def run(
     max_recall_drop: float | None = None,
     latency_budget_ms: float | None = None,
     percentile: float = 50.0,
+    max_memory_bytes: int | None = None,
+    max_size_bytes: int | None = None,
     prefer: str = "latency",
     quick: bool = False,
     precision_target: float = 0.02,
@@ -186,6 +246,8 @@ def run(
             max_recall_drop=max_recall_drop,
             latency_budget_ms=latency_budget_ms,
             percentile=percentile,
+            max_memory_bytes=max_memory_bytes,
+            max_size_bytes=max_size_bytes,
             prefer=prefer,
         ),
     )

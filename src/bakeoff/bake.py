@@ -98,7 +98,9 @@ def _steps(context: Context, inputs: prepare.Inputs) -> None:
 
 def judged(run: RunRecord, folder: RunFolder) -> list[Verdict]:
     """Return the Verdicts on a Run as it stands."""
-    return judge.judge(run.trials, run.reference, folder.timings(), run.settings.requirements)
+    return judge.judge(
+        run.trials, run.reference, folder.timings(), run.settings.requirements, resamples=folder.resamples()
+    )
 
 
 def reference_ok(run: RunRecord) -> bool:
@@ -230,21 +232,11 @@ def _check(settings: Settings) -> None:
     """Refuse what no Run can be made of."""
     if not re.fullmatch("[a-z]+(:[0-9]+)?", settings.device):
         raise InputError(f"device {settings.device!r} is none; give cpu or cuda:0")
-    if settings.requirements.prefer not in judge.PREFERENCES:
-        raise InputError(f"prefer {settings.requirements.prefer!r} is not one of {', '.join(judge.PREFERENCES)}")
-    if not settings.requirements.max_map_drop >= 0:
-        raise InputError(
-            f"max-map-drop {settings.requirements.max_map_drop:g} is not 0 or more; give a drop such as 0.01"
-        )
-    recall_drop = settings.requirements.max_recall_drop
-    if recall_drop is not None and not recall_drop >= 0:
-        raise InputError(f"max-recall-drop {recall_drop:g} is not 0 or more; give a drop such as 0.02")
-    if not settings.labels and recall_drop is not None:
+    judge.check(settings.requirements)
+    if not settings.labels and settings.requirements.max_recall_drop is not None:
         raise InputError("max-recall-drop needs labels: leave it or --no-labels out")
     if not settings.labels and settings.calibration_seeds > 1:
         raise InputError("calibration-seeds compares mAP, which needs labels: leave it or --no-labels out")
-    if not 0 < settings.requirements.percentile < 100:
-        raise InputError(f"percentile {settings.requirements.percentile:g} is not between 0 and 100")
     if not 0 < settings.precision_target < 1:
         raise InputError(f"precision-target {settings.precision_target:g} is not a share such as 0.02")
     if not settings.time_budget_s >= 0:
@@ -259,7 +251,6 @@ def _check(settings: Settings) -> None:
         "calibration-images": settings.calibration_images,
         "calibration-seeds": settings.calibration_seeds,
         "step-timeout": settings.step_timeout_s,
-        "latency-budget": settings.requirements.latency_budget_ms,
     }
     for name, value in positive.items():
         if value is not None and not value > 0:

@@ -109,17 +109,23 @@ def drawn_rounds(generation: npt.NDArray[np.int32], resamples: int = RESAMPLES) 
     return counts
 
 
+def resampled_percentiles(
+    samples: npt.NDArray[np.floating[Any]], counts: npt.NDArray[np.int64], percents: Sequence[float]
+) -> list[npt.NDArray[np.floating[Any]]]:
+    """Return percentiles (B,) of samples (R, k) whose rounds were drawn `counts` (B, R) times."""
+    order = np.argsort(samples, axis=None)
+    ordered = samples.ravel()[order]
+    below = np.cumsum(counts[:, order // samples.shape[1]], axis=1)
+    return [ordered[(below < percent / 100 * below[:, -1:]).sum(axis=1)] for percent in percents]
+
+
 def percentile_intervals(
     samples: npt.NDArray[np.floating[Any]], counts: npt.NDArray[np.int64], percents: Sequence[float]
 ) -> list[tuple[float, float]]:
     """Return 95% bootstrap intervals of percentiles of samples (R, k) whose rounds were drawn `counts` (B, R) times."""
-    order = np.argsort(samples, axis=None)
-    ordered = samples.ravel()[order]
-    below = np.cumsum(counts[:, order // samples.shape[1]], axis=1)
     intervals = []
-    for percent in percents:
-        at = (below < percent / 100 * below[:, -1:]).sum(axis=1)
-        low, high = np.percentile(ordered[at], TAILS)
+    for resampled in resampled_percentiles(samples, counts, percents):
+        low, high = np.percentile(resampled, TAILS)
         intervals.append((float(low), float(high)))
     return intervals
 

@@ -195,10 +195,43 @@ class RunFolder:
                 arrays.setdefault(name, np.full(len(arrays["round"]), unknown, np.int64))
         return {who: WorkloadSamples(**arrays) for who, arrays in fields.items()}
 
+    def resamples(self) -> dict[str, dict[str, npt.NDArray[np.floating[Any]]]]:
+        """Return the overall accuracy figures on every resampled image set (B,), by Candidate key and figure."""
+        found: dict[str, dict[str, npt.NDArray[np.floating[Any]]]] = {}
+        for name, array in self.samples("resamples/").items():
+            key, _, figure = name.removeprefix("resamples/").rpartition("/")
+            if array.ndim == 1:  # those of each class have two dimensions
+                found.setdefault(key, {})[figure] = array
+        return found
+
     def telemetry(self) -> dict[str, npt.NDArray[Any]]:
         """Return the windows of telemetry, one array a quantity (`bakeoff.speed.telemetry.Telemetry.windows`)."""
         found = self.samples("telemetry/")
         return {name.removeprefix("telemetry/"): array for name, array in found.items()}
+
+    def copy(self, path: Path) -> RunFolder:
+        """Copy the Run into another folder, taken for writing as by `create`; parts of its samples are made one file.
+
+        Raises:
+            StoreError: the other folder holds something, or can't be written.
+        """
+        needless = {".lock", "frames", "onnx", "heads", "rank", "draws"}
+
+        def passed_over(folder: str, names: list[str]) -> set[str]:
+            return needless & set(names) if Path(folder) in (self.path, self.work) else set()
+
+        if self.path.resolve() in path.resolve().parents:
+            raise StoreError(f"{path} lies within {self.path}, of which it is to be a copy; choose another --out")
+        target = RunFolder.create(path)
+        try:
+            shutil.copytree(self.path, path, dirs_exist_ok=True, ignore=passed_over)
+            target.consolidate()
+        except (OSError, shutil.Error) as error:
+            target.discard()
+            target.__exit__(None, None, None)
+            cure = "free some space or choose another --out"
+            raise StoreError(f"{self.path} cannot be copied to {path}: {one_line(error, 120)}; {cure}") from error
+        return target
 
     def consolidate(self) -> None:
         """Make one `samples.npz` of all parts (and of the one there is)."""

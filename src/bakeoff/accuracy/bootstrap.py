@@ -102,6 +102,15 @@ def delta(value: float, reference: npt.NDArray[np.floating], candidate: npt.NDAr
     return Estimate(value=value, low=low, high=high)
 
 
+def chance_of_less(lost: npt.NDArray[np.floating], margin: float) -> float | None:
+    """Return the share of resamples of a loss (B,) below a margin; one exactly at it counts half.
+
+    NaN is left out; `None` where nothing is left.
+    """
+    known = lost[~np.isnan(lost)]
+    return float((known < margin).mean() + (known <= margin).mean()) / 2 if len(known) else None
+
+
 def _chunk(truth: GroundTruth, evaluation: Evaluation, weights: Floats) -> tuple[Floats, ...]:
     """Return AP50, AP50-95, precision and recall (classes, B)."""
     boxes = truth.per_class(weights)

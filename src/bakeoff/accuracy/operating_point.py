@@ -169,6 +169,13 @@ def measure(
     )
 
 
+def resampled_recall(judged: Judged, threshold: Threshold, weights: Iterable[Floats]) -> Floats:
+    """Return recall at the threshold on every resampled image set (B,); NaN where a set has no true box."""
+    hits, _, misses = judged.counts(threshold.per_image(len(judged.boxes)))
+    found, missed = (np.concatenate(part) for part in zip(*((hits @ w, misses @ w) for w in weights), strict=True))
+    return _ratio(found, found + missed)
+
+
 def _figures(sums: Floats, sides: int, images: int) -> list[dict[str, Floats]]:
     """Return each side's figures (B,) from its sums over images; NaN where nothing defines one."""
     result = []

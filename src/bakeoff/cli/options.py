@@ -18,6 +18,16 @@ Decorator = Callable[[Any], Any]
 model = click.argument("model", type=click.Path(path_type=str))
 out = click.option("--out", type=click.Path(path_type=Path), help="Folder for the Run.  [default: bakeoff-MODEL-TIME]")
 
+_CONFIG: list[Decorator] = [
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=lambda context, _, path: _read_config(context, path),
+        help="TOML file with any of these options; the command line wins.",
+    ),
+]
 _INPUT: list[Decorator] = [
     click.option("--data", metavar="DATA", help="Dataset: Ultralytics' yaml, or COCO's json."),
     click.option("--calibration", metavar="DIR", help="Images for INT8 calibration.  [default: the training split]"),
@@ -35,14 +45,7 @@ _INPUT: list[Decorator] = [
     click.option("--threads", type=int, help="Threads of each Session.  [default: the usable physical cores]"),
     click.option("--trust", is_flag=True, help="Unpickle MODEL freely: RUNS ANY CODE IN IT. Only for files you made."),
     click.option("--step-timeout", "step_timeout_s", type=float, metavar="S", help="Limit of one step of a child."),
-    click.option(
-        "--config",
-        type=click.Path(path_type=Path),
-        is_eager=True,
-        expose_value=False,
-        callback=lambda context, _, path: _read_config(context, path),
-        help="TOML file with any of these options; the command line wins.",
-    ),
+    *_CONFIG,
 ]
 _ARTIFACT: list[Decorator] = [
     click.option(
@@ -82,19 +85,57 @@ _INT8: list[Decorator] = [
     ),
     click.option("--repair/--no-repair", default=True, help="Keep a rejected INT8's worst layers in float, and retry."),
 ]
-_JUDGE: list[Decorator] = [
-    click.option("--max-map-drop", type=float, default=0.01, show_default=True, help="Allowed loss of mAP50-95."),
-    click.option("--max-recall-drop", type=float, help="Allowed loss of recall at one confidence.  [default: any]"),
-    click.option("--latency-budget", "latency_budget_ms", type=float, metavar="MS", help="1x1 latency to meet."),
-    click.option("--percentile", type=float, default=50.0, show_default=True, help="Percentile the budget applies to."),
-    click.option(
-        "--prefer",
-        type=click.Choice(["latency", "throughput", "accuracy", "size"]),
-        default="latency",
-        show_default=True,
-        help="What the winner is best at.",
-    ),
-]
+
+
+def _requirements(*, again: bool) -> list[Decorator]:
+    """Return the options of the Requirements; asked `again`, what is not given stays as it was."""
+
+    def default(value: Any) -> dict[str, Any]:
+        return {} if again else {"default": value, "show_default": True}
+
+    def limit(read: Callable[[Any], float]) -> Any:
+        return quantities.or_none(read) if again else read
+
+    taken_away = " 'none' takes it away." if again else "  [default: any]"
+    return [
+        click.option("--max-map-drop", type=float, **default(0.01), help="Allowed loss of mAP50-95."),
+        click.option(
+            "--max-recall-drop",
+            type=limit(float),
+            metavar="X",
+            help=f"Allowed loss of recall at one confidence.{taken_away}",
+        ),
+        click.option(
+            "--latency-budget",
+            "latency_budget_ms",
+            type=limit(float),
+            metavar="MS",
+            help=f"1x1 latency to meet.{taken_away}",
+        ),
+        click.option("--percentile", type=float, **default(50.0), help="Percentile the budget applies to."),
+        click.option(
+            "--max-memory",
+            "max_memory_bytes",
+            type=limit(quantities.data_size),
+            metavar="SIZE",
+            help=f"Peak memory of the process that predicts, such as 500MB or 1.5GiB.{taken_away}",
+        ),
+        click.option(
+            "--max-size",
+            "max_size_bytes",
+            type=limit(quantities.data_size),
+            metavar="SIZE",
+            help=f"Size of the Artifact on disk, such as 20MB.{taken_away}",
+        ),
+        click.option(
+            "--prefer",
+            type=click.Choice(["latency", "throughput", "accuracy", "size"]),
+            **default("latency"),
+            help="What the winner is best at.",
+        ),
+    ]
+
+
 _TIMING: list[Decorator] = [
     click.option(
         "--workload",
@@ -178,7 +219,8 @@ def _all(options: list[Decorator]) -> Decorator:
 inputs = _all(_INPUT)
 artifact = _all(_ARTIFACT)
 select = _all(_SELECT)
-judging = _all([*_INT8, *_JUDGE])
+judging = _all([*_INT8, *_requirements(again=False)])
+asked_again = _all([*_requirements(again=True), *_CONFIG])
 timing = _all(_TIMING)
 speed = _all([*_TIMING, *_TUNE])
 loads = _all(_LOADS)

@@ -118,8 +118,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     console.print(drawn)
 
 
-def show(run: Run) -> None:
-    """Print a Run's table, what failed, the answer, and where the rest is."""
+def show(run: Run, *, written: bool = True) -> None:
+    """Print a Run's table, what failed, the chances, the answer, and where the rest is, if it was `written`."""
     console = Console()
     width = max(console.width, 100) if not console.is_terminal else console.width
     console = Console(width=width, highlight=False)
@@ -151,11 +151,12 @@ def show(run: Run) -> None:
     for row in run.rows:
         if row["status"] != "ok":
             console.print(escape(f"{row['candidate']}: {row['status']}: {row['reason']}"), soft_wrap=True)
-    for text in (*run.loads, *run.tuned):
+    for text in (*run.loads, *run.tuned, *run.chances):
         console.print(escape(text), soft_wrap=True)
     console.print()
     console.print(escape(run.answer.replace("**", "").replace("`", "")), soft_wrap=True)
-    console.print(f"Report: {escape(str(run.path / 'report.html'))}", soft_wrap=True)
+    if written:
+        console.print(f"Report: {escape(str(run.path / 'report.html'))}", soft_wrap=True)
 
 
 def as_json(run: Run) -> str:

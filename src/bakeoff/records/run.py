@@ -214,6 +214,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     takeaways: tuple[Takeaway, ...] = ()
     sweep: tuple[Sweep, ...] = ()  # one for each plain Candidate that was swept or screened
     shapes: tuple[Shapes, ...] = ()  # one for each Candidate that `bakeoff tune` tries shapes and settings of
+    judged_again: str | None = None  # when `bakeoff judge` last wrote other Requirements and Verdicts
     imported: str | None = None  # the table of somebody else's figures that this Run was made of
     timing: dict[str, Any] = {}  # block, groups, quick, threads, generations, seconds, ended
     finished: str | None = None

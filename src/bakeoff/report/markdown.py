@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bakeoff.report import accuracy, cameras, speed, sustain, sweep, tune
+from bakeoff.report import accuracy, cameras, requirements, speed, sustain, sweep, tune
 from bakeoff.report.table import Line, View, workloads
 from bakeoff.report.takeaways import answer, takeaways
 from bakeoff.report.words import number, plain, table
@@ -36,6 +36,7 @@ def render(view: View, charts: Mapping[str, str]) -> str:
     if words := takeaways(view):
         parts += ["## Takeaways", "\n".join(f"- {text}" for text in words)]
     parts += [
+        *requirements.sections(view),
         *accuracy.sections(view),
         *_troubles(view),
         *speed.sections(view),
@@ -204,4 +205,8 @@ def _method(view: View) -> str:
     ]
     if settings.command:
         lines.append(f"Command: `{plain(' '.join(settings.command))}`")
+    if run.judged_again is not None:
+        lines.append(
+            f"Judged again on {run.judged_again} with other Requirements than the command's; nothing was measured"
+        )
     return "\n".join(f"- {line}" for line in lines)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bakeoff import judge
 from bakeoff.accuracy.operating_point import FIGURES
 from bakeoff.errors import StoreError
 from bakeoff.records import Estimate, RunRecord, Trial, Verdict, Workload
@@ -62,6 +63,7 @@ AGREEMENT = ("matched_share", "mean_iou", "score_shift", "class_flips")
 FIXED_WORKLOADS = ("1x1", "1x2", "2x1")
 CAMERAS = ("cameras", "cameras_low", "cameras_high", "cameras_streams")
 SUSTAINED = ("sustained_p50_ms", *(f"sustained_drift{bound}" for bound in BOUNDS))
+CHANCES = {name: f"chance_{name.replace('-', '_')}" for name in judge.FIELDS}
 Cell = str | int | float | None
 
 
@@ -94,6 +96,7 @@ class View:
     run: RunRecord
     lines: tuple[Line, ...]
     tuned: Tuned | None = None  # of a tune alone
+    miss: judge.Miss | None = None  # where nothing meets the Requirements
 
     @classmethod
     def of(cls, folder: RunFolder) -> View:
@@ -126,7 +129,7 @@ class View:
             verdict = verdicts.get(key, Verdict(key=key, verdict=""))
             around = {workload: met[key, workload] for workload in latencies if (key, workload) in met}
             lines.append(Line(trial=trial, verdict=verdict, latencies=latencies, speedups=speedups, conditions=around))
-        return cls(run=run, lines=tuple(lines), tuned=tuned(run, timings))
+        return cls(run=run, lines=tuple(lines), tuned=tuned(run, timings), miss=judge.nearest_miss(run, timings))
 
     def widest(self, workload: str) -> float | None:
         """Return the half width of the widest speedup's interval at a Workload, as a share."""
@@ -187,6 +190,7 @@ def columns(view: View) -> tuple[str, ...]:
         "cold_start_s",
         "timing_ended_1x1",
         "flagged_blocks_1x1",
+        *CHANCES.values(),
         *CAMERAS,
         *SUSTAINED,
     )
@@ -267,6 +271,7 @@ def row(view: View, line: Line) -> dict[str, Cell]:
     if ratio is not None:
         cells |= {"speedup_1x1": ratio.value, "speedup_1x1_low": ratio.low, "speedup_1x1_high": ratio.high}
     cells |= _loads(trial)
+    cells |= {CHANCES[name]: chance for name, chance in line.verdict.chances.items()}
     if trial.warm_up:
         cells["warm_up_settled"] = "yes" if all(warm.settled for warm in trial.warm_up) else "no"
     return {name: cells.get(name) for name in columns(view)}

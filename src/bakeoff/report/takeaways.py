@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bakeoff import judge
 from bakeoff.report import tune
 from bakeoff.report.table import Line, View
 from bakeoff.stats import Ratio
@@ -22,11 +23,14 @@ def answer(view: View) -> str:
     best = view.recommended
     if best is None:
         if not any(line.latencies for line in view.lines):
+            if any(line.trial.timed for line in view.lines):
+                return "**No answer**: this Run's timing samples are missing, so nothing can be recommended."
             if run.settings.speed:
                 return "**No answer yet**: nothing was timed."
             if not run.settings.labels:
                 return "Agreement only: there were no labels and nothing was timed, so nothing is recommended."
-            return "Accuracy only: nothing was timed, so nothing is recommended."
+            miss = "" if view.miss is None else f" {view.miss.words}"
+            return f"Accuracy only: nothing was timed, so nothing is recommended.{miss}"
         if not run.settings.labels and run.settings.accuracy:
             return (
                 "**No recommendation**: without labels a loss of accuracy cannot be told; see how each agrees with "
@@ -34,12 +38,17 @@ def answer(view: View) -> str:
             )
         if not run.settings.accuracy:
             return "Speed only: accuracy was not measured, so nothing is recommended."
-        return f"**Stay with `{reference.key}`**: {_why_none(view)}."
+        miss = "" if view.miss is None else f" {view.miss.words}"
+        if view.miss is not None and not view.miss.reference_meets:
+            return f"**Nothing meets the Requirements**: {_why_none(view)}.{miss}"
+        return f"**Stay with `{reference.key}`**: {_why_none(view)}.{miss}"
     prefer = run.settings.requirements.prefer
     text = f"**Deploy `{best.key}`** ({best.trial.candidate.label}): {_gain(view, best, prefer)}, {_cost(best)}."
     if best.verdict.tied_with:
         tied = ", ".join(f"`{key}`" for key in best.verdict.tied_with)
         text += f" These measurements can't tell it from {tied}."
+    if unsure := judge.doubt(best.verdict):
+        text += f" {unsure}"
     return text
 
 
@@ -80,8 +89,8 @@ def _why_none(view: View) -> str:
         requirements = view.run.settings.requirements
         if requirements.prefer == "latency" and not any("1x1" in line.latencies for line in view.lines):
             return "1x1 was not timed, and latency is judged by it"
-        if requirements.latency_budget_ms is not None:
-            return "no accepted Candidate is shown to meet the latency budget, or none is faster"
+        if view.miss is not None:
+            return "no accepted Candidate is shown to meet every limit"
         words = {"accuracy": "more accurate", "size": "smaller", "throughput": "of higher throughput"}
         return f"no accepted Candidate is {words.get(requirements.prefer, 'faster')}"
     undecided = verdicts.count("undecided")
@@ -160,9 +169,9 @@ def _avoid(lines: list[Line]) -> str:
 
 
 def _over_budget(lines: list[Line]) -> str:
-    over = sorted(line.key for line in lines if line.verdict.verdict == "accepted" and "not shown" in line.verdict.why)
+    over = sorted(line.key for line in lines if line.verdict.verdict == "accepted" and " within " in line.verdict.why)
     named = ", ".join(f"`{key}`" for key in over)
-    return f"Accurate enough, but not shown to meet the latency budget: {named}." if over else ""
+    return f"Accurate enough, but not shown to meet every limit: {named}." if over else ""
 
 
 def _no_gain(lines: list[Line]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from bakeoff.stats import (
     paired_ratio,
     percentile,
     percentile_intervals,
+    resampled_percentiles,
 )
 
 MS = 1e-6  # of a nanosecond
@@ -195,6 +197,15 @@ def _intervals(samples: WorkloadSamples, workload: Workload, *, p99: bool) -> di
     spans_s = samples.span_ns.mean(axis=1) * 1e-9
     low, high = np.percentile(frames * rounds / (counts @ spans_s), TAILS)
     return {**found, "frames_per_s": (float(low), float(high))}
+
+
+def resampled_percentile(samples: WorkloadSamples, percent: float) -> npt.NDArray[np.floating[Any]] | None:
+    """Return a percentile of latency, in ms, on each resample (B,) of its interval; `None` of too few rounds."""
+    rounds = len(samples.round)
+    if rounds < MIN_ROUNDS:
+        return None
+    latency = samples.latency_ns.reshape(rounds, -1) * MS
+    return resampled_percentiles(latency, drawn_rounds(samples.generation), [percent])[0]
 
 
 def speedup(reference: BlockMedians, candidate: BlockMedians) -> Ratio | None:

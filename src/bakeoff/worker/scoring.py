@@ -12,13 +12,14 @@ import numpy.typing as npt
 from bakeoff.accuracy import agreement, bootstrap
 from bakeoff.accuracy.boxes import DEPLOYED, DetectionTable, GroundTruth
 from bakeoff.accuracy.evaluate import Evaluation, evaluate
-from bakeoff.accuracy.operating_point import DEFAULT_CONFIDENCE, Judged, Threshold, measure
+from bakeoff.accuracy.operating_point import DEFAULT_CONFIDENCE, Judged, Threshold, measure, resampled_recall
 from bakeoff.data.letterbox import Geometry
 from bakeoff.records import Accuracy, ClassMetrics
 from bakeoff.store import RunFolder
 from bakeoff.worker import protocol as p
 
 OVERALL = ("map50", "map50_95", "precision", "recall")
+OP_RECALL = "op_recall"  # at the operating point
 OF_CLASS = ("ap50", "ap50_95", "precision", "recall")
 Samples = dict[str, npt.NDArray[np.floating]]  # figure -> (B,), and class_figure -> (classes, B)
 
@@ -45,7 +46,7 @@ def score(
     if request.labels:
         truth = GroundTruth.stored(stored, len(geometries), request.class_names)
         result, samples = _against_truth(request, truth, (found, deployed), reference, geometries, stored)
-        kept = OVERALL if request.reference is not None else tuple(samples)  # class by class for the reference alone
+        kept = (*OVERALL, OP_RECALL) if request.reference is not None else tuple(samples)  # by class: of the reference
         parts |= {f"resamples/{request.candidate.key}/{name}": samples[name] for name in kept}
     if reference is not None:
         point = result.operating_point
@@ -99,6 +100,7 @@ def _against_truth(
     else:
         threshold = Threshold.given(request.confidence)
     point = measure(own, theirs, threshold, bootstrap.image_weights(truth.images, request.seed))
+    samples[OP_RECALL] = resampled_recall(own, threshold, bootstrap.image_weights(truth.images, request.seed))
     result = p.Evaluated(
         accuracy=accuracy,
         map_delta=deltas.get("map50_95"),
