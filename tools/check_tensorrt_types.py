@@ -7,6 +7,7 @@ TensorRT 10.13: fetched once into .tensorrt-stubs, mended where it is no Python,
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -41,6 +42,7 @@ MENDED = (
         r"\n    def set_compute_capability(self, compute_capability: ComputeCapability, index: int)"
         r" -> __builtins_bool: ...",
     ),
+    (r"(?m)^(class BuilderFlag:)$", r"\1\n    REQUIRE_USER_ALLOCATION: typing.ClassVar[BuilderFlag]"),
     (r"\Z", "\nclass ComputeCapability:\n    SM75: typing.ClassVar[ComputeCapability]\n"),
 )
 CONFIG = """
@@ -57,12 +59,12 @@ ignore_missing_imports = true
 
 
 def fetched(folder: Path = STUBS) -> Path:
-    """Return the mended stub, fetching the package where it is not there yet.
+    """Return the mended stub, fetching the package where it is not there yet, or was mended otherwise.
 
     Raises:
         CalledProcessError: pip can't fetch it.
     """
-    stub = folder / f"{MODULE}.pyi"
+    stub = folder / hashlib.sha256(repr((PACKAGE, MENDED)).encode()).hexdigest()[:12] / f"{MODULE}.pyi"
     if not stub.exists():
         with tempfile.TemporaryDirectory() as scratch:
             pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", scratch, PACKAGE]
@@ -74,7 +76,7 @@ def fetched(folder: Path = STUBS) -> Path:
             text, count = re.subn(pattern, replacement, text)
             if not count:
                 raise RuntimeError(f"{PACKAGE}: nothing to mend by {pattern!r}; look at the stub")
-        folder.mkdir(parents=True, exist_ok=True)
+        stub.parent.mkdir(parents=True, exist_ok=True)
         stub.write_text(text)
     return stub
 

@@ -77,6 +77,7 @@ def check_artifact(artifact: Artifact, building: Building, key: str) -> dict:
     assert {end["type"] for end in outputs} == {"FLOAT"}
     assert outputs[0]["shape"][:2] == [batch, 4 + len(model.class_names)]
     assert how["tf32"] is (precision == "tf32")
+    assert how["user_allocation"] is True
     assert how["network"]["strongly_typed"] is True
     kinds = how["network"]["layers"]
     assert (kinds.get("QUANTIZE", 0) > 0) == (kinds.get("DEQUANTIZE", 0) > 0) == (precision == "int8")

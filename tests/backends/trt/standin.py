@@ -16,6 +16,7 @@ from bakeoff.backend import LoadJob
 from bakeoff.records import Artifact, Candidate
 
 SIDE = 640
+SCRATCH = 1 << 20  # bytes that a context needs for each image
 CLASSES = 80
 ANCHORS = (SIDE // 8) ** 2 + (SIDE // 16) ** 2 + (SIDE // 32) ** 2
 
@@ -43,11 +44,29 @@ class Network(Protocol):
         ...
 
 
-class Context:
-    """`IExecutionContext`."""
+class AllocationStrategy(enum.Enum):
+    STATIC, ON_PROFILE_CHANGE, USER_MANAGED = range(3)
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+
+class RuntimeConfig:
+    """`IRuntimeConfig`."""
+
+    dynamic_shapes_kernel_specialization_strategy: object = None
+    _allocation = AllocationStrategy.STATIC
+
+    def set_execution_context_allocation_strategy(self, strategy: AllocationStrategy) -> None:
+        self._allocation = strategy
+
+    def get_execution_context_allocation_strategy(self) -> AllocationStrategy:
+        return self._allocation
+
+
+class Context:
+    """`IExecutionContext`; as TensorRT does, it refuses to run where it should have been given memory and was not."""
+
+    def __init__(self, engine: Engine, settings: RuntimeConfig) -> None:
+        self.engine, self.settings = engine, settings
+        self.memory: tuple[int, int] | None = None  # address, bytes
         self.active_optimization_profile = 0
         self.shape: tuple[int, ...] | None = None
         self.addresses: dict[str, int] = {}
@@ -76,7 +95,19 @@ class Context:
         self.addresses[name] = address
         return True
 
+    def update_device_memory_size_for_shapes(self) -> int:
+        assert self.shape is not None
+        return self.shape[0] * SCRATCH
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        self.memory = memory, size
+
     def execute_async_v3(self, stream: int) -> bool:
+        if self.settings.get_execution_context_allocation_strategy() is AllocationStrategy.USER_MANAGED:
+            assert self.shape is not None
+            if self.memory is None or self.memory[1] < self.shape[0] * SCRATCH:
+                self.engine.log.errors.append("enqueueV3: the context has not enough memory")
+                return False
         if self.network is None:
             assert self.shape is not None
             self.network = self.engine.make_network(self.shape[0])
@@ -87,7 +118,6 @@ class Engine:
     """`ICudaEngine`: images in, one output."""
 
     names = ("images", "output0")
-    device_memory_size_v2 = 1 << 20
 
     def __init__(
         self,
@@ -106,6 +136,7 @@ class Engine:
         self.num_io_tensors = len(self.names)
         self.num_optimization_profiles = len(self.profiles)
         self.contexts = 0
+        self.device_memory_size_v2 = max(most for _, _, most in self.profiles) * SCRATCH
 
     def get_tensor_name(self, index: int) -> str:
         return self.names[index]
@@ -126,9 +157,15 @@ class Engine:
         assert name == self.names[0]
         return [(batch, 3, self.side, self.side) for batch in self.profiles[index]]
 
-    def create_execution_context(self) -> Context | None:
+    def get_device_memory_size_for_profile_v2(self, index: int) -> int:
+        return self.profiles[index][2] * SCRATCH
+
+    def create_runtime_config(self) -> RuntimeConfig:
+        return RuntimeConfig()
+
+    def create_execution_context(self, settings: RuntimeConfig | None = None) -> Context | None:
         self.contexts += 1
-        return self.context(self)
+        return self.context(self, settings or RuntimeConfig())
 
 
 def module(engine: Engine | None) -> Any:
@@ -143,7 +180,13 @@ def module(engine: Engine | None) -> Any:
                 self.log.errors.append("deserializeCudaEngine: Serialization assertion magicTag failed")
             return engine
 
-    return SimpleNamespace(__name__="stand-in", __version__="0", Runtime=Runtime, TensorIOMode=TensorIOMode)
+    return SimpleNamespace(
+        __name__="stand-in",
+        __version__="0",
+        Runtime=Runtime,
+        TensorIOMode=TensorIOMode,
+        ExecutionContextAllocationStrategy=AllocationStrategy,
+    )
 
 
 # --- on a GPU

@@ -82,6 +82,18 @@ def test_an_engine_is_built_for_a_gpu_that_is_not_here(target):
     assert made.how["targets"] == [target]
 
 
+def test_an_engine_of_tensorrt_rtx_allocates_nothing_while_it_runs_so_that_cuda_graphs_can_be_captured():
+    assert built(graphs.convolution(), FP32).how["user_allocation"] is True
+
+
+def test_a_flag_that_the_builder_does_not_keep_is_an_error():
+    trt = graphs.rtx()
+    config = trt.Builder(log.logger(trt)).create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)
+    with pytest.raises(RuntimeError, match="asked for user_allocation = True, but TensorRT's builder has False"):
+        build.settings(trt, generation(RTX, trt.__version__), config, FP32)
+
+
 def test_level_and_workspace_are_read_back_from_the_config():
     made = built(graphs.convolution(), asked(options=Options(level=5, workspace_mib=256)))
     assert made.how["optimization_level"] == 5

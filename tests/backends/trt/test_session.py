@@ -6,6 +6,7 @@ import ctypes
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -60,9 +61,9 @@ def engine_of(gpu, profiles=D12, *, network=Averages, types=("FLOAT", "FLOAT"), 
     )
 
 
-def opened(engine, tuning=(), device="cuda:0"):
+def opened(engine, tuning=(), device="cuda:0", **how):
     job = standin.job(SIDE, tuning, device)
-    return open_session(standin.module(engine), b"", job, log=engine.log, precision="fp32")
+    return open_session(standin.module(engine), b"", job, log=engine.log, precision="fp32", **how)
 
 
 def images_of(batch=1, seed=0):
@@ -160,24 +161,55 @@ def test_a_context_that_tensorrt_calls_not_capturable_is_not_captured(gpu):
 
 
 def test_tensorrt_rtx_is_told_to_wait_for_the_kernels_of_a_shape(gpu):
-    settings = SimpleNamespace()
     given = []
 
-    class Rtx(standin.Engine):
-        def create_runtime_config(self):
-            return settings
+    class Waits(standin.Context):
+        def __init__(self, engine, settings):
+            super().__init__(engine, settings)
+            given.append(settings)
 
-        def create_execution_context(self, config):
-            given.append(config)
-            return super().create_execution_context()
-
-    engine = engine_of(gpu)
-    engine.__class__ = Rtx
+    engine = engine_of(gpu, context=Waits)
     module = standin.module(engine)
     module.DynamicShapesKernelSpecializationStrategy = SimpleNamespace(EAGER="eager")
     with open_session(module, b"", standin.job(SIDE), log=engine.log, precision="fp32"):
-        assert given == [settings]
-        assert settings.dynamic_shapes_kernel_specialization_strategy == "eager"
+        assert [one.dynamic_shapes_kernel_specialization_strategy for one in given] == ["eager"]
+        assert given[0].get_execution_context_allocation_strategy() is standin.AllocationStrategy.STATIC
+
+
+class Counts(standin.Context):
+    """Keeps how much memory it was given, which must not be gone when it runs."""
+
+    given: ClassVar[list[int]] = []
+
+    def execute_async_v3(self, stream):
+        assert ("device memory", self.memory[0]) in cuda.runtime().live
+        self.given.append(self.memory[1])
+        return super().execute_async_v3(stream)
+
+
+@pytest.mark.parametrize(
+    ("profiles", "sizes"),
+    [
+        (D12, [1, 2]),  # what the shape needs
+        (((1, 1, 1), (2, 2, 2)), [1, 2]),
+        (((1, 1, 1),), [1]),
+        (((1, 1, 4),), [1, 2]),
+    ],
+)
+def test_a_context_gets_its_memory_from_the_session_where_the_engine_was_built_for_that(
+    gpu, monkeypatch, profiles, sizes
+):
+    monkeypatch.setattr(Counts, "given", [])
+    with opened(engine_of(gpu, profiles, context=Counts), user_allocation=True) as session:
+        assert all(right(session, batch) for batch in sizes)
+        assert session.details["cuda_graph"] == "yes"
+    assert list(dict.fromkeys(Counts.given)) == [size * standin.SCRATCH for size in sizes]
+
+
+def test_an_engine_that_is_given_no_memory_is_one_that_fails_to_load(gpu, monkeypatch):
+    monkeypatch.setattr(standin.Context, "set_device_memory", lambda self, memory, size: None)
+    with pytest.raises(RuntimeError, match="TensorRT refused to run; enqueueV3: the context has not enough memory"):
+        opened(engine_of(gpu), user_allocation=True)
 
 
 # --- profiles
@@ -422,10 +454,12 @@ def test_bytes_that_are_no_engine_are_refused_in_tensorrts_own_words(gpu):
 
 def test_the_stand_in_has_no_method_that_tensorrt_lacks():
     trt = pytest.importorskip("tensorrt_rtx")
-    own = {"engine", "shape", "addresses", "network"}
+    own = {"engine", "shape", "addresses", "network", "settings", "memory"}
     assert {name for name in vars(standin.Context) if not name.startswith("_")} - own <= set(dir(trt.IExecutionContext))
     assert {name for name in vars(standin.Engine) if not name.startswith("_")} - {"names"} <= set(dir(trt.ICudaEngine))
+    assert {name for name in vars(standin.RuntimeConfig) if not name.startswith("_")} <= set(dir(trt.IRuntimeConfig))
     for kind in ("TensorIOMode", "DataType"):
         assert {member.name for member in getattr(standin, kind)} <= set(getattr(trt, kind).__members__)
-    assert hasattr(trt.IRuntimeConfig, "dynamic_shapes_kernel_specialization_strategy")
+    strategies = set(trt.ExecutionContextAllocationStrategy.__members__)
+    assert {member.name for member in standin.AllocationStrategy} == strategies
     assert hasattr(trt.DynamicShapesKernelSpecializationStrategy, "EAGER")

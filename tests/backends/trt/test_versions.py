@@ -39,6 +39,7 @@ def test_a_version_of_tensorrt_has_what_its_generation_has(version, weak, implic
     assert row.needs_gpu
     assert row.timing_cache
     assert row.version_compatible
+    assert not row.user_allocation
     assert row.targets == ()
 
 
@@ -47,6 +48,7 @@ def test_tensorrt_rtx_builds_without_a_gpu_for_named_targets_and_has_nothing_cla
     row = generation(RTX, version)
     classical = (row.weak_typing, row.implicit_int8, row.strong_flag, row.fast_flags, row.dla)
     assert not any((*classical, row.needs_gpu, row.timing_cache, row.version_compatible, row.hardware_levels))
+    assert row.user_allocation
     assert len(row.targets) == targets
     assert "9.0" not in row.targets
 
@@ -81,7 +83,8 @@ def test_the_table_in_the_docs_is_the_one_that_choices_are_made_from():
         f"{module} {'.'.join(map(str, row.since))}": [
             *("yes" if value else "no" for value in (row.weak_typing, row.implicit_int8, row.dla)),
             " ".join(words[level] for level in row.hardware_levels) or "no",
-            *("yes" if value else "no" for value in (row.version_compatible, row.timing_cache, not row.needs_gpu)),
+            *("yes" if value else "no" for value in (row.version_compatible, row.timing_cache)),
+            *("yes" if value else "no" for value in (row.user_allocation, not row.needs_gpu)),
             str(row.opset),
         ]
         for module, rows in GENERATIONS.items()
@@ -102,6 +105,7 @@ def test_the_row_of_the_installed_tensorrt_rtx_is_true_of_the_module():
     assert row.implicit_int8 == hasattr(trt, "IInt8EntropyCalibrator2")
     assert row.fast_flags == hasattr(trt.Builder, "platform_has_fast_fp16")
     assert row.progress == hasattr(trt, "IProgressMonitor")
+    assert row.user_allocation == hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION")
     names = {f"SM{target.replace('.', '')}" for target in row.targets}
     assert names == {name for name in trt.ComputeCapability.__members__ if name.startswith("SM")}
     network = trt.Builder(trt.Logger(trt.Logger.ERROR)).create_network(0)

@@ -13,11 +13,11 @@ from typing import Any
 
 import msgspec
 
-from bakeoff.backend import ConvertJob, LoadJob, Session, Step, missing
+from bakeoff.backend import Adopted, ConvertJob, LoadJob, Session, Step, missing
 from bakeoff.backends import qdq
 from bakeoff.backends.trt import build, engine_file, gpu, implicit, layers, log, options, versions
 from bakeoff.errors import InputError, one_line
-from bakeoff.records import MIXED, Artifact, Candidate, Host, Model
+from bakeoff.records import MIXED, Artifact, Candidate, Host, Model, Problem
 
 CACHE = "BAKEOFF_TENSORRT_CACHE"  # environment variable: a folder for the timing cache and calibration caches
 SUFFIXES = (".engine", ".plan", ".trt")
@@ -145,22 +145,20 @@ class TensorRtBackend:
         how = {**prepared.how, self.module: made.version, "built_on": built_on, "calibration": calibration, **built.how}
         return Artifact.of(job.folder, **how)
 
-    def check(self, job: ConvertJob) -> Sequence[Any]:
+    def check(self, job: ConvertJob) -> Sequence[Problem]:
         """See `Checker.check`."""
         from bakeoff.backends.trt import check
 
         generation = self._ready()
         trt = self._import()
         options.check(job.candidate, generation, f"{self.title} {trt.__version__}")
-        problems: Sequence[Any] = check.check(job, *_graph(job.candidate), OPSET, max_opset=generation.opset, trt=trt)
-        return problems
+        return check.check(job, *_graph(job.candidate), OPSET, max_opset=generation.opset, trt=trt)
 
     def load(self, job: LoadJob) -> Session:
         """See `Backend.load`."""
         from bakeoff.backends.trt import session
 
-        trt = self._import()
-        here = gpu.here()
+        generation, trt, here = self._ready(), self._import(), gpu.here()
         if isinstance(here, str):
             raise RuntimeError(f"{here}; {self.title} needs a host with one to run")
         folder = Path(job.artifact.folder)
@@ -179,6 +177,7 @@ class TensorRtBackend:
             precision=job.candidate.precision if made is None else made.precision,
             host_code=made is not None and made.version_compatible,
             dla_core=engine_file.dla_core(header),
+            user_allocation=generation.user_allocation,
         )
         try:
             _report_layers(trt, opened, folder)
@@ -191,7 +190,7 @@ class TensorRtBackend:
         """See `Adopter.takes`. The name does not tell which of the two made an engine: the one that is here may."""
         return path.suffix.lower() in SUFFIXES
 
-    def adopt(self, path: Path, model: Model) -> Any:
+    def adopt(self, path: Path, model: Model) -> Adopted:
         """See `Adopter.adopt`."""
         from bakeoff.backends import engine
 

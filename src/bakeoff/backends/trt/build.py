@@ -63,7 +63,8 @@ def build(trt: Trt, generation: Generation, document: bytes, ask: Ask, *, logger
         engine = builder.build_serialized_network(network, config)
     if engine is None:
         raise RuntimeError(logger.cause("TensorRT builds no engine"))
-    return Built(engine=bytes(engine), how={"network": facts, **settings(trt, config, ask), "timing_cache": cached})
+    how = {"network": facts, **settings(trt, generation, config, ask), "timing_cache": cached}
+    return Built(engine=bytes(engine), how=how)
 
 
 def make_network(trt: Trt, generation: Generation, builder: Builder, *, weak: bool) -> Network:
@@ -135,6 +136,8 @@ def configure(trt: Trt, generation: Generation, builder: Builder, config: Builde
     # on by default, which would make of FP32 what the key `tf32` is for
     switch = config.set_flag if ask.precision == "tf32" else config.clear_flag
     switch(trt.BuilderFlag.TF32)
+    if generation.user_allocation:  # such engines allocate nothing while they run, so that CUDA graphs can be captured
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
     if options.level is not None:
         config.builder_optimization_level = options.level
     if options.workspace_mib is not None:
@@ -187,11 +190,11 @@ def add_profiles(builder: Builder, config: BuilderConfig, network: Network, ask:
             raise RuntimeError(logger.cause(f"TensorRT takes no profile {wanted}"))
 
 
-def settings(trt: Trt, config: BuilderConfig, ask: Ask) -> dict[str, Any]:
+def settings(trt: Trt, generation: Generation, config: BuilderConfig, ask: Ask) -> dict[str, Any]:
     """Return what the builder's config holds, read back, and the profiles given to it.
 
     Raises:
-        RuntimeError: TF32, the level or the number of profiles is other than asked for.
+        RuntimeError: TF32, user allocation, the level or the workspace is other than asked for.
     """
     found = {
         "tf32": config.get_flag(trt.BuilderFlag.TF32),
@@ -200,6 +203,9 @@ def settings(trt: Trt, config: BuilderConfig, ask: Ask) -> dict[str, Any]:
         "num_profiles": config.num_optimization_profiles,
     }
     asked: dict[str, int] = {"tf32": ask.precision == "tf32"}
+    if generation.user_allocation:
+        found["user_allocation"] = config.get_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)
+        asked["user_allocation"] = True
     if ask.options.level is not None:
         asked["optimization_level"] = ask.options.level
     if ask.options.workspace_mib is not None:

@@ -35,6 +35,7 @@ def open_session(
     precision: str,
     host_code: bool = False,
     dla_core: int | None = None,
+    user_allocation: bool = False,
 ) -> TensorRtSession:
     """Load an engine on the GPU that the job names, and predict once with it.
 
@@ -46,6 +47,7 @@ def open_session(
         precision: what the Session tells: what the engine is known to compute in.
         host_code: let the engine bring runtime code of its own, as version-compatible ones do.
         dla_core: the DLA core that the engine was built for.
+        user_allocation: give contexts their memory, as engines built with `REQUIRE_USER_ALLOCATION` need.
 
     Raises:
         ValueError: the device is no GPU, the engine is not a detector's, or a setting of loading is unknown.
@@ -64,16 +66,29 @@ def open_session(
         engine = reader.deserialize_cuda_engine(engine_bytes)
         if engine is None:
             raise RuntimeError("TensorRT can't read this engine here")
-    return TensorRtSession(trt, engine, job, index, log=log, precision=precision, graphs=NO_GRAPH not in asked)
+    graphs = NO_GRAPH not in asked
+    return TensorRtSession(
+        trt, engine, job, index, log=log, precision=precision, graphs=graphs, user_allocation=user_allocation
+    )
 
 
 class TensorRtSession(BaseSession):
     """An engine on one GPU. Outputs are views of page-locked memory, overwritten by the same thread's next call."""
 
     def __init__(
-        self, trt: Any, engine: Any, job: LoadJob, index: int, *, log: Any, precision: str, graphs: bool
+        self,
+        trt: Any,
+        engine: Any,
+        job: LoadJob,
+        index: int,
+        *,
+        log: Any,
+        precision: str,
+        graphs: bool,
+        user_allocation: bool,
     ) -> None:
         self._trt, self.engine, self._index, self._log, self._graphs = trt, engine, index, log, graphs
+        self._user_allocation = user_allocation
         self._signature = Signature.of(trt, engine)
         self._local = threading.local()
         self._lanes: dict[threading.Thread, _Lane] = {}
@@ -145,7 +160,7 @@ class TensorRtSession(BaseSession):
     def _slot(self, shape: Shape, stream: cuda.Stream) -> _Slot:
         with self._lock, _with_reasons(self._log):
             profile = self._signature.profile_for(shape)
-            slot = _Slot(self._context(), self._signature, profile, shape, stream)
+            slot = _Slot(self._context(), self._signature, profile, shape, stream, give_memory=self._user_allocation)
             if self._graphs:
                 try:
                     slot.record(self._log)
@@ -158,17 +173,21 @@ class TensorRtSession(BaseSession):
             return slot
 
     def _context(self) -> Any:
-        """Return a new execution context.
+        """Return a new execution context, without memory where the slot is to give it some.
 
         TensorRT-RTX runs slow kernels while it compiles better ones for a new shape, unless told to wait for these.
         """
-        if hasattr(self._trt, "DynamicShapesKernelSpecializationStrategy"):
-            settings = self.engine.create_runtime_config()
-            eager = self._trt.DynamicShapesKernelSpecializationStrategy.EAGER
-            settings.dynamic_shapes_kernel_specialization_strategy = eager
-            context = self.engine.create_execution_context(settings)
-        else:
+        specialising = getattr(self._trt, "DynamicShapesKernelSpecializationStrategy", None)
+        if specialising is None and not self._user_allocation:
             context = self.engine.create_execution_context()
+        else:
+            settings = self.engine.create_runtime_config()
+            if specialising is not None:
+                settings.dynamic_shapes_kernel_specialization_strategy = specialising.EAGER
+            if self._user_allocation:
+                user_managed = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
+                settings.set_execution_context_allocation_strategy(user_managed)
+            context = self.engine.create_execution_context(settings)
         if context is None:
             raise RuntimeError("TensorRT made no execution context for this engine here")
         return context
@@ -205,7 +224,16 @@ class _Slot:
     NVIDIA's advice is one context a graph: a context that changes its shape makes the graphs captured from it invalid.
     """
 
-    def __init__(self, context: Any, signature: Signature, profile: Profile, shape: Shape, stream: cuda.Stream) -> None:
+    def __init__(
+        self,
+        context: Any,
+        signature: Signature,
+        profile: Profile,
+        shape: Shape,
+        stream: cuda.Stream,
+        *,
+        give_memory: bool,
+    ) -> None:
         self._context, self._stream = context, stream
         self.graph: cuda.Graph | None = None
         self.graph_or_why = f"no: not asked for ({NO_GRAPH})"
@@ -216,6 +244,9 @@ class _Slot:
         if unknown := context.infer_shapes():
             raise RuntimeError(f"TensorRT needs more than images {list(shape)} to run: {', '.join(unknown)}")
         with contextlib.ExitStack() as stack:
+            if give_memory:
+                nbytes = _scratch_bytes(context, profile)
+                context.set_device_memory(stack.enter_context(cuda.DeviceBuffer(nbytes)).pointer, nbytes)
             self._images = stack.enter_context(cuda.PinnedBuffer(shape, signature.images.dtype))
             self._images_there = stack.enter_context(cuda.DeviceBuffer(self._images.nbytes))
             _must(context.set_tensor_address(name, self._images_there.pointer), f"the address of {name!r}")
@@ -288,6 +319,13 @@ class _Slot:
             self.graph.close()
         self._context, self._given = None, []
         self._resources.close()
+
+
+def _scratch_bytes(context: Any, profile: Profile) -> int:
+    """Return how much memory a context needs whose profile and shape are set; a fixed shape needs its profile's."""
+    if profile.least != profile.most:
+        return int(context.update_device_memory_size_for_shapes())
+    return int(context.engine.get_device_memory_size_for_profile_v2(profile.index))
 
 
 def _must(done: bool, what: str) -> None:

@@ -26,6 +26,7 @@ class Generation:
     hardware_levels: tuple[str, ...]  # names of `HardwareCompatibilityLevel` that it takes
     version_compatible: bool
     timing_cache: bool  # False: its calls do nothing
+    user_allocation: bool  # `BuilderFlag.REQUIRE_USER_ALLOCATION`: without it no CUDA graph can be counted on
     targets: tuple[str, ...]  # compute capabilities that can be asked for; none: the GPU that is here
     needs_gpu: bool  # to build: kernels are timed on it
     opset: int  # the newest that its ONNX parser is made for
@@ -42,6 +43,7 @@ _10 = Generation(
     hardware_levels=(AMPERE_PLUS,),
     version_compatible=True,
     timing_cache=True,
+    user_allocation=False,
     targets=(),
     needs_gpu=True,
     opset=20,
@@ -57,6 +59,7 @@ _RTX = replace(
     hardware_levels=(),
     version_compatible=False,
     timing_cache=False,
+    user_allocation=True,
     targets=("7.5", "8.0", "8.6", "8.9", "12.0"),
     needs_gpu=False,
 )
