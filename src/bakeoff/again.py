@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bakeoff import judge, report
-from bakeoff.bake import judged
+from bakeoff.bake import concluded
 from bakeoff.errors import InputError
 from bakeoff.records import RunRecord
 from bakeoff.store import RunFolder
@@ -26,7 +26,7 @@ def judge_again(folder: RunFolder, changes: Mapping[str, float | str | None]) ->
     requirements = judge.changed(run.settings.requirements, changes)
     settings = msgspec.structs.replace(run.settings, requirements=requirements)
     run = msgspec.structs.replace(run, settings=settings)
-    return msgspec.structs.replace(run, verdicts=tuple(judged(run, folder)))
+    return concluded(run, folder)
 
 
 def missing(folder: RunFolder, run: RunRecord) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bakeoff import again, report
+from bakeoff import again, importing, report, takeaways
 from bakeoff.bake import bake, succeeded
-from bakeoff.records import Requirements, RunRecord, Settings, Verdict, Workload
+from bakeoff.records import Requirements, RunRecord, Settings, Takeaway, Verdict, Workload
 from bakeoff.report import cameras, requirements, sustain, table
 from bakeoff.report import tune as report_of_tune
 from bakeoff.report.takeaways import answer
@@ -66,6 +66,11 @@ class Run:
     def answer(self) -> str:
         """The recommendation in words."""
         return answer(self._view)
+
+    @property
+    def takeaways(self) -> tuple[Takeaway, ...]:
+        """What follows from the figures, a conclusion a rule (docs/takeaways.md)."""
+        return takeaways.of(self._view)
 
     @property
     def loads(self) -> list[str]:
@@ -313,3 +318,19 @@ def tune(
     )
     folder = Path(out) if out is not None else default_out(model)
     return Run(bake(settings, folder, observer, resume=resume))
+
+
+def import_table(
+    path: PathLike,
+    *,
+    out: PathLike | None = None,
+    reference: str | None = None,
+    observer: Observer | None = None,
+) -> Run:
+    """Make a Run of somebody else's figures: a CSV with columns as in `table.csv`, any subset.
+
+    Raises:
+        BakeoffError: the table means nothing, or the folder can't be used.
+    """
+    folder = Path(out) if out is not None else default_out(path)
+    return Run(importing.import_table(Path(path), folder, reference=reference, observer=observer))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from bakeoff import host, judge, plan, report
+from bakeoff import host, judge, plan, report, takeaways
 from bakeoff.errors import BakeoffError, InputError, StoreError, WorkerError
 from bakeoff.records import (
     MIXED,
@@ -30,6 +30,7 @@ from bakeoff.steps.context import Context, Observer, Silent
 from bakeoff.steps.probe import probe_all
 from bakeoff.store import VERSION, RunFolder
 from bakeoff.version import __version__
+from bakeoff.view import View
 from bakeoff.worker.parent import ChildError
 
 ON_REQUEST = "runs where --only matches it, to repair a rejected INT8 Candidate, or in bakeoff tune"
@@ -90,7 +91,8 @@ def _steps(context: Context, inputs: prepare.Inputs) -> None:
         cameras.count_all(context)
     if settings.sustain_s is not None and reference_ok(context.run):
         sustain.sustain_all(context)
-    context.change(verdicts=tuple(judged(context.run, context.folder)), finished=_now())
+    done = concluded(context.run, context.folder)
+    context.change(verdicts=done.verdicts, takeaways=done.takeaways, finished=_now())
     context.folder.consolidate()
     context.folder.clean()
     report.write(context.folder)
@@ -101,6 +103,12 @@ def judged(run: RunRecord, folder: RunFolder) -> list[Verdict]:
     return judge.judge(
         run.trials, run.reference, folder.timings(), run.settings.requirements, resamples=folder.resamples()
     )
+
+
+def concluded(run: RunRecord, folder: RunFolder) -> RunRecord:
+    """Return a Run with the Verdicts and takeaways that its Trials and Requirements make."""
+    done = msgspec.structs.replace(run, verdicts=tuple(judged(run, folder)))
+    return msgspec.structs.replace(done, takeaways=takeaways.draw(View.make(done, folder.timings())))
 
 
 def reference_ok(run: RunRecord) -> bool:
@@ -320,7 +328,7 @@ def _leave_readable(folder: RunFolder) -> None:
     try:
         run = folder.load()
         if any(trial.verified or trial.convert_s is not None for trial in run.trials):
-            folder.save(msgspec.structs.replace(run, verdicts=tuple(judged(run, folder))))
+            folder.save(concluded(run, folder))
             report.write(folder, charts=False)
     except (StoreError, OSError):
         return  # the first error is the one to tell

@@ -165,7 +165,7 @@ def test_takeaways_do_not_depend_on_the_order_of_rows():
     }
     assert len(words) == 1
     (only,) = words
-    assert any("Avoid: `c/fp32/dyn`" in text for text in only)
+    assert any("Avoid, for what they lose: `c/fp32/dyn`" in text for text in only)
     assert any("Undecided: `d/fp32/dyn`" in text for text in only)
 
 

@@ -8,7 +8,21 @@ from typing import Any, NoReturn
 
 import click
 
-from bakeoff.cli import backends, convert, demo, doctor, judge, plan, report, run, selftest, time, tune, verify
+from bakeoff.cli import (
+    backends,
+    convert,
+    demo,
+    doctor,
+    import_table,
+    judge,
+    plan,
+    report,
+    run,
+    selftest,
+    time,
+    tune,
+    verify,
+)
 from bakeoff.errors import BakeoffError, one_line
 from bakeoff.version import __version__
 
@@ -25,7 +39,9 @@ def cli() -> None:
     """Hold the commands together."""
 
 
-for command in (run, demo, doctor, backends, plan, convert, verify, time, tune, selftest, report, judge):
+for command in (
+    run, demo, doctor, backends, plan, convert, verify, time, tune, selftest, report, judge, import_table,
+):  # fmt: skip
     cli.add_command(command.command)
 
 

@@ -132,9 +132,10 @@ def show(run: Run, *, written: bool = True) -> None:
         drawn.add_column(name, justify="right")
     for row in run.rows:
         verdict = str(row["verdict"] or "") if row["status"] == "ok" else str(row["status"])
-        delta = "" if row["map_delta"] is None or row["verdict"] == "reference" else (
-            f"{row['map_delta']:+.4f} [{row['map_delta_low']:+.4f}, {row['map_delta_high']:+.4f}]"
-        )  # fmt: skip
+        delta = "" if row["verdict"] == "reference" else _cell(row["map_delta"], "+.4f")
+        if delta:
+            bounds = f"[{_cell(row['map_delta_low'], '+.4f')}, {_cell(row['map_delta_high'], '+.4f')}]"
+            delta += " (no interval)" if row["map_delta_low"] is None else f" {bounds}"
         speedup = "" if row["speedup_1x1"] is None else f"{row['speedup_1x1']:.2f}"
         if row["speedup_1x1_low"] is not None and row["verdict"] != "reference":
             speedup += f" ±{(float(row['speedup_1x1_high']) - float(row['speedup_1x1_low'])) / 2:.2f}"  # type: ignore[arg-type]

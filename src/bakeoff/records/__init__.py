@@ -21,6 +21,7 @@ from bakeoff.records.accuracy import (
 )
 from bakeoff.records.base import (
     MIXED,
+    UNKNOWN,
     Artifact,
     ArtifactFile,
     Candidate,
@@ -56,6 +57,7 @@ from bakeoff.records.sustain import Sustained, SustainedWindow
 
 __all__ = [
     "MIXED",
+    "UNKNOWN",
     "Accuracy",
     "Agreement",
     "Artifact",

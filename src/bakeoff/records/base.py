@@ -13,6 +13,7 @@ import msgspec
 
 from bakeoff.errors import InputError
 
+UNKNOWN = "unknown"  # what an imported table does not say
 MIXED = "int8+fp32"  # precision of an INT8 conversion that keeps some layers in float
 
 
@@ -36,6 +37,14 @@ class Model(Record, frozen=True, kw_only=True):
     fixed_imgsz: bool = False
     trusted: bool = False
     origin: dict[str, str] = {}
+
+    @classmethod
+    def unknown(cls) -> Model:
+        """Return what stands for the Model of an imported table, which says nothing of it."""
+        return cls(
+            path=UNKNOWN, sha256="", size_bytes=0, format=UNKNOWN, task="detect", class_names=(), named=False,
+            stride=0, imgsz=0,
+        )  # fmt: skip
 
 
 class Workload(Record, frozen=True, kw_only=True):
@@ -71,6 +80,7 @@ class Candidate(Record, frozen=True, kw_only=True):
     title: str = ""  # the runtime's name as people write it
     on_request: bool = False  # runs only where --only asks for it, or a repair does
     elsewhere: str = ""  # path of the Artifact made elsewhere that it is; empty: bakeoff converts it
+    called: str = ""  # its label in an imported table; empty: one of our making
 
     @property
     def key(self) -> str:
@@ -96,11 +106,18 @@ class Candidate(Record, frozen=True, kw_only=True):
     @property
     def label(self) -> str:
         """A short name for charts and people."""
+        if self.called:
+            return self.called
         shapes = {"static": "static", "dyn": "dynamic"}
-        shape = shapes.get(self.shape, f"batch {self.shape[1:]}")
+        shape = shapes.get(self.shape, f"batch {self.shape[1:]}" if self.known_shape else self.shape)
         return (
             f"{self.title or self.backend} {self.precision.upper()} ({', '.join((shape, *self.options, *self.tuning))})"
         )
+
+    @property
+    def known_shape(self) -> bool:
+        """Whether its shape is one that bakeoff has; an imported table may say something else, or nothing."""
+        return re.fullmatch("static|dyn|b[1-9][0-9]*|d[1-9][0-9]*-[1-9][0-9]*", self.shape) is not None
 
     @property
     def quantised(self) -> bool:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from bakeoff.records.accuracy import Accuracy, Agreement, CalibrationDraw, OperatingPoint, Parity, RepairAttempt
-from bakeoff.records.base import Artifact, Candidate, Estimate, Failure, Model, Record, SessionFacts, Workload
+from bakeoff.records.base import (
+    UNKNOWN,
+    Artifact,
+    Candidate,
+    Estimate,
+    Failure,
+    Model,
+    Record,
+    SessionFacts,
+    Workload,
+)
 from bakeoff.records.cameras import Cameras
 from bakeoff.records.speed import Shapes, Sweep, WarmUp
 from bakeoff.records.sustain import Sustained
@@ -161,6 +171,14 @@ class Host(Record, frozen=True, kw_only=True):
     virtual: str | None
     load_1m: float | None
     cpus_usable: int | None = None  # logical ones: as many threads as can run at once
+
+    @classmethod
+    def unknown(cls) -> Host:
+        """Return what stands for the machine that an imported table was measured on."""
+        return cls(
+            cpu=None, architecture=UNKNOWN, cores_physical=None, cores_usable=0, instruction_sets=(), memory_bytes=0,
+            os=UNKNOWN, kernel=UNKNOWN, python=UNKNOWN, governor=None, container=None, virtual=None, load_1m=None,
+        )  # fmt: skip
 
 
 class Dataset(Record, frozen=True, kw_only=True):

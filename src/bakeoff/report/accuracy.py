@@ -8,6 +8,7 @@ from bakeoff.accuracy.operating_point import FIGURES
 from bakeoff.records import Estimate, OperatingPoint, Trial
 from bakeoff.report.table import Line, View
 from bakeoff.report.words import number, plain, signed, table
+from bakeoff.view import Difference
 
 CLASSES_SHOWN = 30
 IMAGES_SHOWN = 5
@@ -20,10 +21,12 @@ def with_half_width(value: float, bounds: tuple[float, float] | None) -> str:
     return shown if bounds is None else f"{shown} ±{(bounds[1] - bounds[0]) / 2:.3f}"
 
 
-def difference(delta: Estimate | None, digits: int = 4) -> str:
-    """Return a difference with its 95% interval."""
+def difference(delta: Estimate | Difference | None, digits: int = 4) -> str:
+    """Return a difference with its 95% interval, or that it has none."""
     if delta is None:
         return ""
+    if delta.low is None or delta.high is None:
+        return f"{signed(delta.value, digits)} (no interval)"
     value, low, high = (signed(one, digits) for one in (delta.value, delta.low, delta.high))
     return f"{value} [{low}, {high}]"
 

@@ -9,9 +9,9 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from bakeoff.records import Estimate
 from bakeoff.report import cameras, sustain, sweep
 from bakeoff.report.table import Line, View, workloads
+from bakeoff.view import ACCURACY, Difference
 
 COLOURS = {
     "reference": "#444444",
@@ -21,7 +21,6 @@ COLOURS = {
     "rejected": "#c0392b",
     "": "#8a8a8a",
 }
-METRICS = ("precision", "recall", "map50", "map50_95")
 METRIC_NAMES = ("precision", "recall", "mAP50", "mAP50-95")
 SHADES = ("#9ecae1", "#6baed6", "#3182bd", "#08519c")
 
@@ -69,38 +68,40 @@ def _name(line: Line) -> str:
     return f"{line.key}\n({verdict})" if verdict else line.key
 
 
-def _bar(one: Estimate) -> list[list[float]]:
+def _bar(one: Difference) -> list[list[float]] | None:
     """Return the lengths of an error bar; a percentile interval may leave out the figure itself."""
+    if one.low is None or one.high is None:
+        return None
     return [[max(0.0, one.value - one.low)], [max(0.0, one.high - one.value)]]
 
 
 def _accuracy(view: View) -> Figure | None:
-    lines = [line for line in view.lines if line.trial.accuracy is not None]
+    lines = [line for line in view.lines if any(line.accuracy(metric) is not None for metric in ACCURACY)]
     if not lines:
         return None
     figure, (left, right) = _figure(len(lines), 2)
     series = [
-        (name, shade, [getattr(line.trial.accuracy, metric) for line in lines])
-        for metric, name, shade in zip(METRICS, METRIC_NAMES, SHADES, strict=True)
+        (name, shade, [line.accuracy(metric) for line in lines])
+        for metric, name, shade in zip(ACCURACY, METRIC_NAMES, SHADES, strict=True)
     ]
     _bars(left, lines, series)
-    for i, metric in enumerate(METRICS):
+    for i, metric in enumerate(ACCURACY):
         for row, line in enumerate(lines):
-            assert line.trial.accuracy is not None
-            if (bounds := line.trial.accuracy.intervals.get(metric)) is not None:
-                place = row + (i - (len(METRICS) - 1) / 2) * 0.8 / len(METRICS)
+            intervals = {} if line.trial.accuracy is None else line.trial.accuracy.intervals
+            if (bounds := intervals.get(metric)) is not None:
+                place = row + (i - (len(ACCURACY) - 1) / 2) * 0.8 / len(ACCURACY)
                 left.plot(bounds, (place, place), color="#222222", lw=0.8)
     left.set_xlim(0, 1)
-    left.set_xlabel("with 95% intervals")
+    left.set_xlabel("with 95% intervals" if view.run.imported is None else "no intervals")
     margin = view.run.settings.requirements.max_map_drop
     right.axvline(0, color="#444444", lw=0.8)
     right.axvline(-margin, color=COLOURS["rejected"], ls="--", lw=1)
     right.text(-margin, -0.45, f" margin -{margin:g}", color=COLOURS["rejected"], va="top", ha="right", fontsize=8)
     for row, line in enumerate(lines):
-        if (delta := line.trial.map_delta) is not None:
+        if (delta := line.map_delta) is not None:
             colour = COLOURS[line.verdict.verdict]
             right.errorbar(delta.value, row, xerr=_bar(delta), fmt="o", color=colour, capsize=3)
-    right.set_xlabel("mAP50-95 against the reference, 95% interval")
+    right.set_xlabel("mAP50-95 against the reference" + (", 95% interval" if view.run.imported is None else ""))
     right.xaxis.grid(True, alpha=0.3)
     return figure
 
@@ -133,12 +134,12 @@ def _speed(view: View) -> Figure | None:
 
 
 def _tradeoff(view: View) -> Figure | None:
-    lines = [line for line in view.lines if line.trial.accuracy is not None and "1x1" in line.latencies]
+    lines = [line for line in view.lines if line.accuracy("map50_95") is not None and "1x1" in line.latencies]
     if len(lines) < 2:
         return None
     figure = Figure(figsize=(9.5, 5.2), layout="constrained")
     axis = figure.subplots()
-    base = view.reference.trial.accuracy.map50_95 if view.reference.trial.accuracy else None
+    base = view.reference.accuracy("map50_95")
     settings = view.run.settings.requirements
     if base is not None:
         axis.axhline(base - settings.max_map_drop, color=COLOURS["rejected"], ls="--", lw=1)
@@ -147,9 +148,9 @@ def _tradeoff(view: View) -> Figure | None:
         axis.axvline(settings.latency_budget_ms, color="#8e44ad", ls="--", lw=1)
     ordered = sorted(lines, key=lambda line: line.latencies["1x1"].median_ms)
     for number, line in enumerate(ordered, 1):
-        assert line.trial.accuracy is not None
-        x, y = line.latencies["1x1"].median_ms, line.trial.accuracy.map50_95
-        delta, ratio = line.trial.map_delta, line.speedups.get("1x1")
+        x, y = line.latencies["1x1"].median_ms, line.accuracy("map50_95")
+        assert y is not None
+        delta, ratio = line.map_delta, line.speedups.get("1x1")
         yerr = None if delta is None else _bar(delta)
         xerr = None
         if ratio is not None and ratio.low is not None and ratio.high is not None:
@@ -166,8 +167,9 @@ def _tradeoff(view: View) -> Figure | None:
             label=f"{number}  {_name(line)}".replace("\n", " "),
         )
         axis.annotate(str(number), (x, y), xytext=(5, 5), textcoords="offset points", color=colour, fontweight="bold")
-    axis.set_xlabel("1x1 latency, ms (median; bar: 95% interval of the ratio to the reference)")
-    axis.set_ylabel("mAP50-95 (bar: 95% interval of the difference)")
+    bars = view.run.imported is None
+    axis.set_xlabel("1x1 latency, ms (median" + ("; bar: 95% interval of the ratio to the reference)" if bars else ")"))
+    axis.set_ylabel("mAP50-95" + (" (bar: 95% interval of the difference)" if bars else ""))
     axis.grid(True, alpha=0.3)
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return figure

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bakeoff.report import accuracy, cameras, requirements, speed, sustain, sweep, tune
-from bakeoff.report.table import Line, View, workloads
+from bakeoff.report.table import Line, View, row, workloads
 from bakeoff.report.takeaways import answer, takeaways
 from bakeoff.report.words import number, plain, table
+from bakeoff.takeaways.words import code
+from bakeoff.view import ACCURACY
 
 CHART_TITLES = {
     "accuracy": "Accuracy snapshot",
@@ -20,9 +22,8 @@ CHART_TITLES = {
 
 def render(view: View, charts: Mapping[str, str]) -> str:
     """Return the report; `charts` maps a chart's name to its path beside the report."""
-    run = view.run
     parts = [
-        f"# bakeoff: {plain(Path(run.model.path).name)} on {plain(run.host.cpu or run.host.architecture)}",
+        f"# bakeoff: {_title(view)}",
         answer(view),
         *_warnings(view),
         *tune.sections(view),
@@ -50,6 +51,13 @@ def render(view: View, charts: Mapping[str, str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _title(view: View) -> str:
+    run = view.run
+    if run.imported is not None:
+        return f"{plain(Path(run.imported).name)}, imported"
+    return f"{plain(Path(run.model.path).name)} on {plain(run.host.cpu or run.host.architecture)}"
+
+
 def _main_table(view: View) -> str:
     head = [
         "Candidate", "verdict", "P", "R", "mAP50", "mAP50-95", "Δ mAP50-95 [95%]",
@@ -64,14 +72,12 @@ def _verdict(line: Line) -> str:
 
 
 def _accuracy(view: View, line: Line) -> list[str]:
-    measured = line.trial.accuracy
-    if measured is None:
-        return ["", "", "", "", ""]
+    intervals = {} if line.trial.accuracy is None else line.trial.accuracy.intervals
     figures = [
-        accuracy.with_half_width(getattr(measured, name), measured.intervals.get(name))
-        for name in ("precision", "recall", "map50", "map50_95")
+        "" if (value := line.accuracy(name)) is None else accuracy.with_half_width(value, intervals.get(name))
+        for name in ACCURACY
     ]
-    return [*figures, accuracy.difference(line.trial.map_delta)]
+    return [*figures, accuracy.difference(line.map_delta)]
 
 
 def _speed(view: View, line: Line) -> list[str]:
@@ -79,16 +85,24 @@ def _speed(view: View, line: Line) -> list[str]:
     single = line.latencies.get("1x1")
     ratio = line.speedups.get("1x1")
     if ratio is not None:
-        shown = f"{ratio.value:.2f}" + ("" if ratio.low is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]")
+        missing = " (no interval)" if line.trial.reported else ""
+        shown = f"{ratio.value:.2f}" + (missing if ratio.low is None else f" [{ratio.low:.2f}, {ratio.high:.2f}]")
     else:
         shown = "1" if single is not None and line.key == view.run.reference else ""
-    return [*cells, *(["", ""] if single is None else [f"{single.p95_ms:.2f}", f"{single.frames_s:.2f}"]), shown]
+    also = (None, None) if single is None else (single.p95_ms, single.frames_s)
+    return [*cells, *(number(value, ".2f") for value in also), shown]
 
 
 def _how_to_read(view: View) -> str:
     margin = view.run.settings.requirements.max_map_drop
     recall = view.run.settings.requirements.max_recall_drop
     also = "" if recall is None else f" Recall at the one threshold below must keep its margin, -{recall:g}, as well."
+    if view.run.imported is not None:
+        return (
+            "Figures are those of the table, or follow from them: Δ is a Candidate's mAP50-95 minus the reference's, "
+            "speedup the ratio of 1x1 medians. Without an interval a verdict stands on the figure alone. `SxB` is S "
+            "streams at once with batches of B frames. An empty cell was not in the table."
+        )
     return (
         f"Δ is against the reference on the same images (paired bootstrap). *accepted*: the whole interval lies above "
         f"-{margin:g}; *rejected*: below it; *undecided*: these images can't tell.{also} ± is half the width of a 95% "
@@ -101,6 +115,11 @@ def _how_to_read(view: View) -> str:
 def _warnings(view: View) -> Iterable[str]:
     run = view.run
     notes = []
+    if run.imported is not None:
+        notes.append(
+            f"Somebody else's figures, from {code(run.imported)}. They have no samples: where no interval stands, "
+            "there is none, and a small difference may be noise. Model, host and images are not known here."
+        )
     if run.settings.quick:
         notes.append("`--quick`: few rounds, so intervals are wide; do not deploy on these figures.")
     if run.settings.images is not None and run.dataset is not None:
@@ -127,43 +146,35 @@ def _troubles(view: View) -> Iterable[str]:
 
 
 def _cost_table(view: View) -> str:
+    columns = {
+        "convert s": ("convert_s", ".1f", 1.0),
+        "load s": ("load_s", ".2f", 1.0),
+        "first run ms": ("first_run_ms", ".0f", 1.0),
+        "size MB": ("size_bytes", ".1f", 1e6),
+        "peak memory MB": ("peak_memory_bytes", ".0f", 1e6),
+        "pre ms": ("pre_1x1_ms", ".2f", 1.0),
+        "run ms": ("run_1x1_ms", ".2f", 1.0),
+        "post ms": ("post_1x1_ms", ".2f", 1.0),
+    }
     rows = []
     for line in view.lines:
-        trial, single = line.trial, line.latencies.get("1x1")
-        rows.append(
-            [
-                f"`{line.key}`",
-                number(trial.convert_s, ".1f"),
-                number(trial.load_s, ".2f"),
-                number(trial.first_run_ms, ".0f"),
-                number(None if trial.artifact is None else trial.artifact.size_bytes / 1e6, ".1f"),
-                number(None if trial.peak_memory_bytes is None else trial.peak_memory_bytes / 1e6, ".0f"),
-                *(
-                    ["", "", ""]
-                    if single is None
-                    else [f"{x:.2f}" for x in (single.pre_ms, single.run_ms, single.post_ms)]
-                ),
-            ]
-        )
-    return table(
-        [
-            "Candidate",
-            "convert s",
-            "load s",
-            "first run ms",
-            "size MB",
-            "peak memory MB",
-            "pre ms",
-            "run ms",
-            "post ms",
-        ],
-        rows,
-    )
+        cells = row(view, line)
+        shown = [f"`{line.key}`"]
+        for name, form, unit in columns.values():
+            value = cells[name]
+            shown.append(number(value / unit, form) if isinstance(value, (int, float)) else "")
+        rows.append(shown)
+    return table(["Candidate", *columns], rows)
 
 
 def _method(view: View) -> str:
     run, host = view.run, view.run.host
     settings = run.settings
+    if run.imported is not None:
+        lines = [f"By others: the figures of {code(run.imported)}, imported {run.created} by bakeoff {run.bakeoff}"]
+        if settings.command:
+            lines.append(f"Command: {code(' '.join(settings.command))}")
+        return "\n".join(f"- {line}" for line in lines)
     cores = f"{host.cores_usable} usable cores of {host.cores_physical or 'unknown'}"
     lines = [
         f"Model: `{plain(run.model.path)}`, sha256 `{run.model.sha256[:16]}…`, {run.model.imgsz}x{run.model.imgsz}, "

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bakeoff.report.table import Line, View, workloads
 from bakeoff.report.words import number, plain, table
+from bakeoff.speed.samples import Measured
 
 UNITS = {
     "cpu_mhz": ("CPU MHz", ".0f"),
@@ -22,9 +23,10 @@ def sections(view: View) -> Iterator[str]:
     timed = [line for line in view.lines if line.latencies]
     if not timed:
         return
-    yield "## How sure the times are"
-    yield " ".join((_ended(view), _how_to_read(view, timed)))
-    yield _latency_table(timed)
+    if view.timings:
+        yield "## How sure the times are"
+        yield " ".join((_ended(view), _how_to_read(view, timed)))
+        yield _latency_table(timed)
     yield from _throughput(view, timed)
     yield from _machine(view, timed)
 
@@ -61,7 +63,7 @@ def _how_to_read(view: View, timed: list[Line]) -> str:
         "difference between one prediction and the next; *rest* is how long a runtime's threads go on spinning after "
         "its last prediction, which other work on the device pays for."
     )
-    missing = max((line.latencies["1x1"].missing_for_p99 for line in timed if "1x1" in line.latencies), default=0)
+    missing = max((line.latencies["1x1"].missing_for_p99 or 0 for line in timed if "1x1" in line.latencies), default=0)
     if missing:
         settings, late = view.run.settings, view.run.timing.get("ended", {}).get("1x1") == "time budget"
         cure = "a Run without `--quick`" if settings.quick else "a longer `--time-budget`" if late else "`--frames 400`"
@@ -73,7 +75,7 @@ def _latency_table(timed: list[Line]) -> str:
     rows = []
     for line in timed:
         one = line.latencies.get("1x1")
-        if one is None:
+        if not isinstance(one, Measured):
             continue
         rows.append(
             [
@@ -124,11 +126,12 @@ def _throughput(view: View, timed: list[Line]) -> Iterator[str]:
         cells = []
         for workload in columns:
             one = line.latencies.get(workload)
+            known = None if one is None else one.frames_per_s
             cells.append(
-                "" if one is None else _with_interval(one.frames_per_s, one.intervals.get("frames_per_s"), ".1f")
+                "" if one is None or known is None else _with_interval(known, one.intervals.get("frames_per_s"), ".1f")
             )
         rows.append([f"`{line.key}`", *cells, number(line.two_frames_ms, ".2f")])
-    if rows:
+    if any(any(row[1:]) for row in rows):
         yield "## Throughput"
         yield "Frames a second over all streams. *Two frames*: what it takes to serve one frame of each of two cameras."
         yield table(["Candidate", *(f"frames/s {workload}" for workload in columns), "two frames ms"], rows)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from bakeoff import judge
 from bakeoff.accuracy.operating_point import FIGURES
-from bakeoff.errors import StoreError
-from bakeoff.records import Estimate, RunRecord, Trial, Verdict, Workload
-from bakeoff.speed.conditions import Conditions, Windows, conditions
-from bakeoff.speed.samples import Latency, Timings, half_width, speedup, summarise
-from bakeoff.speed.tune import Tuned, tuned
+from bakeoff.records import Estimate, Trial, Workload
 from bakeoff.stats import Ratio
-from bakeoff.store import RunFolder
+from bakeoff.view import Line as Line
+from bakeoff.view import View as View
+from bakeoff.view import workloads as workloads
 
 COLUMNS = (
     "candidate",
@@ -64,92 +61,25 @@ FIXED_WORKLOADS = ("1x1", "1x2", "2x1")
 CAMERAS = ("cameras", "cameras_low", "cameras_high", "cameras_streams")
 SUSTAINED = ("sustained_p50_ms", *(f"sustained_drift{bound}" for bound in BOUNDS))
 CHANCES = {name: f"chance_{name.replace('-', '_')}" for name in judge.FIELDS}
+COUNTS = frozenset(
+    {"images", "samples_1x1", "outliers_1x1", "rounds_1x1", "samples_missing_for_p99_1x1", "flagged_blocks_1x1",
+     "calibration_draws", "float_layers", *CAMERAS}
+)  # fmt: skip
+WORDS = frozenset(
+    {"candidate", "label", "backend", "precision", "shape", "device", "status", "reason", "verdict", "tied_with",
+     "warm_up_settled", "timing_ended_1x1"}
+)  # fmt: skip
 Cell = str | int | float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """All that the report says of one Candidate."""
-
-    trial: Trial
-    verdict: Verdict
-    latencies: Mapping[str, Latency]  # by Workload
-    speedups: Mapping[str, Ratio]
-    conditions: Mapping[str, Conditions]
-
-    @property
-    def key(self) -> str:
-        """The Candidate's key."""
-        return self.trial.candidate.key
-
-    @property
-    def two_frames_ms(self) -> float | None:
-        """What it takes to serve one frame of each of two cameras."""
-        both = [self.latencies[w].median_ms for w in ("1x2", "2x1") if w in self.latencies]
-        return min(both, default=None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class View:
-    """A Run, read."""
-
-    run: RunRecord
-    lines: tuple[Line, ...]
-    tuned: Tuned | None = None  # of a tune alone
-    miss: judge.Miss | None = None  # where nothing meets the Requirements
-
-    @classmethod
-    def of(cls, folder: RunFolder) -> View:
-        """Read a Run's folder; statistics are derived from its samples."""
-        run = folder.load()
-        if not run.trials:
-            raise StoreError(f"the Run in {folder.path} ended before it had anything to report")
-        return cls.make(run, folder.timings(), folder.telemetry())
-
-    @classmethod
-    def make(cls, run: RunRecord, timings: Timings, windows: Windows | None = None) -> View:
-        """Derive every figure of the report."""
-        met = conditions(timings, windows or {})
-        verdicts = {verdict.key: verdict for verdict in run.verdicts}
-        lines = []
-        for trial in run.trials:
-            key = trial.candidate.key
-            latencies, speedups = {}, {}
-            for workload in run.settings.workloads:
-                samples = timings.get((key, str(workload)))
-                reference = timings.get((run.reference, str(workload)))
-                if samples is None:
-                    continue
-                latencies[str(workload)] = summarise(samples, workload, run.settings.frames)
-                ratio = (
-                    None if reference is None or key == run.reference else speedup(reference.medians, samples.medians)
-                )
-                if ratio is not None:
-                    speedups[str(workload)] = ratio
-            verdict = verdicts.get(key, Verdict(key=key, verdict=""))
-            around = {workload: met[key, workload] for workload in latencies if (key, workload) in met}
-            lines.append(Line(trial=trial, verdict=verdict, latencies=latencies, speedups=speedups, conditions=around))
-        return cls(run=run, lines=tuple(lines), tuned=tuned(run, timings), miss=judge.nearest_miss(run, timings))
-
-    def widest(self, workload: str) -> float | None:
-        """Return the half width of the widest speedup's interval at a Workload, as a share."""
-        widths = [half_width(line.speedups[workload]) for line in self.lines if workload in line.speedups]
-        return max((width for width in widths if width is not None), default=None)
-
-    @property
-    def reference(self) -> Line:
-        """The reference's line."""
-        return next(line for line in self.lines if line.key == self.run.reference)
-
-    @property
-    def recommended(self) -> Line | None:
-        """The recommended line, if there is one."""
-        return next((line for line in self.lines if line.verdict.verdict == "recommended"), None)
 
 
 def columns(view: View) -> tuple[str, ...]:
     """Return the column names: the contract's, then those for other Workloads and definitions."""
-    more = [str(w) for w in view.run.settings.workloads if str(w) not in FIXED_WORKLOADS]
+    return columns_with(view.run.settings.workloads)
+
+
+def columns_with(timed: Sequence[Workload]) -> tuple[str, ...]:
+    """Return the column names of a Run with these Workloads."""
+    more = [str(w) for w in timed if str(w) not in FIXED_WORKLOADS]
     return (
         *COLUMNS,
         *(f"latency_{w}_ms" for w in more),
@@ -201,7 +131,8 @@ def row(view: View, line: Line) -> dict[str, Cell]:
     trial, accuracy = line.trial, line.trial.accuracy
     candidate = trial.candidate
     single = line.latencies.get("1x1")
-    ratio = Ratio(value=1.0, low=1.0, high=1.0) if line.key == view.run.reference and single else None
+    bound = None if trial.reported else 1.0
+    ratio = Ratio(value=1.0, low=bound, high=bound) if line.key == view.run.reference and single else None
     ratio = line.speedups.get("1x1", ratio)
     cells: dict[str, Cell] = {
         "candidate": candidate.key,
@@ -257,7 +188,7 @@ def row(view: View, line: Line) -> dict[str, Cell]:
             "rounds_1x1": single.rounds,
             "samples_missing_for_p99_1x1": single.missing_for_p99,
             "jitter_1x1_ms": single.jitter_ms,
-            "worst_1x1_ms": single.worst.ms,
+            "worst_1x1_ms": None if single.worst is None else single.worst.ms,
             "rest_1x1_ms": single.rest_ms,
             "timing_ended_1x1": view.run.timing.get("ended", {}).get("1x1"),
         }
@@ -274,6 +205,10 @@ def row(view: View, line: Line) -> dict[str, Cell]:
     cells |= {CHANCES[name]: chance for name, chance in line.verdict.chances.items()}
     if trial.warm_up:
         cells["warm_up_settled"] = "yes" if all(warm.settled for warm in trial.warm_up) else "no"
+    if trial.reported:
+        if line.map_delta is not None:
+            cells["map_delta"] = line.map_delta.value
+        cells |= {name: _count(name, value) for name, value in trial.reported.items()}
     return {name: cells.get(name) for name in columns(view)}
 
 
@@ -334,6 +269,11 @@ def _loads(trial: Trial) -> dict[str, Cell]:
     return cells
 
 
+def _count(column: str, value: float) -> Cell:
+    """Return somebody else's figure as the kind of number that its column holds."""
+    return int(value) if value.is_integer() and (column.endswith("_bytes") or column in COUNTS) else value
+
+
 def write_csv(view: View, path: Path) -> None:
     """Write `table.csv`."""
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -347,8 +287,3 @@ def _text(cell: Cell) -> str:
     if cell is None:
         return ""
     return f"{cell:.7g}" if isinstance(cell, float) else str(cell)
-
-
-def workloads(view: View) -> list[Workload]:
-    """Return the Workloads that were timed for any Candidate."""
-    return [w for w in view.run.settings.workloads if any(str(w) in line.latencies for line in view.lines)]

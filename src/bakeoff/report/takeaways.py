@@ -1,13 +1,13 @@
-"""Takeaways in words, by rules, from the table's lines alone; the order of lines never changes them."""
+"""The answer in words, and the takeaways (docs/takeaways.md) as the report shows them."""
 
 from __future__ import annotations
 
 from bakeoff import judge
+from bakeoff import takeaways as drawn
 from bakeoff.report import tune
 from bakeoff.report.table import Line, View
-from bakeoff.stats import Ratio
-
-EASY_OPTIONS = frozenset({"channels-last"})  # one line of the user's own code, no new runtime
+from bakeoff.report.words import plain
+from bakeoff.takeaways.words import Words, code
 
 
 def answer(view: View) -> str:
@@ -16,13 +16,14 @@ def answer(view: View) -> str:
     reference = view.reference
     if reference.trial.status != "ok":
         return (
-            f"**No answer**: the reference, `{reference.key}`, is {reference.trial.status} ({reference.trial.reason})."
+            f"**No answer**: the reference, `{reference.key}`, is {reference.trial.status} "
+            f"({code(reference.trial.reason)})."
         )
     if view.tuned is not None:
         return tune.answer(view)
     best = view.recommended
     if best is None:
-        if not any(line.latencies for line in view.lines):
+        if not any(line.latencies or line.speedups for line in view.lines):
             if any(line.trial.timed for line in view.lines):
                 return "**No answer**: this Run's timing samples are missing, so nothing can be recommended."
             if run.settings.speed:
@@ -43,7 +44,7 @@ def answer(view: View) -> str:
             return f"**Nothing meets the Requirements**: {_why_none(view)}.{miss}"
         return f"**Stay with `{reference.key}`**: {_why_none(view)}.{miss}"
     prefer = run.settings.requirements.prefer
-    text = f"**Deploy `{best.key}`** ({best.trial.candidate.label}): {_gain(view, best, prefer)}, {_cost(best)}."
+    text = f"**Deploy `{best.key}`** ({plain(best.trial.candidate.label)}): {_gain(view, best, prefer)}, {_cost(best)}."
     if best.verdict.tied_with:
         tied = ", ".join(f"`{key}`" for key in best.verdict.tied_with)
         text += f" These measurements can't tell it from {tied}."
@@ -56,24 +57,27 @@ def _gain(view: View, best: Line, prefer: str) -> str:
     reference = view.reference
     if prefer == "size" and best.trial.artifact is not None:
         return f"the smallest accepted one, {best.trial.artifact.size_bytes / 1e6:.1f} MB"
-    if prefer == "accuracy" and best.trial.accuracy is not None:
-        return f"the most accurate accepted one, mAP50-95 {best.trial.accuracy.map50_95:.3f}"
-    if prefer == "throughput":
-        rates = {w: latency.frames_per_s for w, latency in best.latencies.items()}
+    if prefer == "accuracy" and (value := best.accuracy("map50_95")) is not None:
+        return f"the most accurate accepted one, mAP50-95 {value:.3f}"
+    rates = {w: one.frames_per_s for w, one in best.latencies.items() if one.frames_per_s is not None}
+    if prefer == "throughput" and rates:
         workload = max(rates, key=lambda w: rates[w])
         return f"{rates[workload]:.1f} frames/s at {workload}"
-    ratio = best.speedups.get("1x1")
-    if ratio is None:
+    if "1x1" not in best.speedups:
         return "the fastest accepted one"
-    milliseconds = best.latencies["1x1"].median_ms
-    own = reference.latencies["1x1"].median_ms
-    return f"{times(ratio)} as fast as `{reference.key}` at 1x1 ({milliseconds:.1f} ms against {own:.1f} ms)"
+    gain = f"{Words().times(best)} as fast as `{reference.key}` at 1x1"
+    if "1x1" not in best.latencies or "1x1" not in reference.latencies:
+        return gain
+    own, theirs = (line.latencies["1x1"].median_ms for line in (best, reference))
+    return f"{gain} ({own:.1f} ms against {theirs:.1f} ms)"
 
 
 def _cost(line: Line) -> str:
-    delta = line.trial.map_delta
+    delta = line.map_delta
     if delta is None:
         return "accuracy not measured"
+    if delta.low is None or delta.high is None:
+        return f"with a change of mAP50-95 of {delta.value:+.4f} (no interval)"
     if delta.low <= 0 <= delta.high:
         interval = f"{delta.value:+.4f}, 95% interval {delta.low:+.4f} to {delta.high:+.4f}"
         return f"with no measurable change of mAP50-95 ({interval})"
@@ -100,95 +104,5 @@ def _why_none(view: View) -> str:
 
 
 def takeaways(view: View) -> list[str]:
-    """Return short statements, each true of this Run's figures."""
-    if not any(line.latencies for line in view.lines):
-        return []
-    ok = [line for line in view.lines if line.trial.status == "ok"]
-    return [
-        text
-        for text in (
-            _fastest(view, ok),
-            _easy(ok),
-            _second_stream(view, ok),
-            _avoid(ok),
-            _over_budget(ok),
-            _no_gain(ok),
-            _undecided(ok),
-        )
-        if text
-    ]
-
-
-def _fastest(view: View, lines: list[Line]) -> str:
-    timed = [line for line in lines if "1x1" in line.latencies]
-    if len(timed) < 2:
-        return ""
-    fast = min(timed, key=lambda line: (line.latencies["1x1"].median_ms, line.key))
-    ratio = fast.speedups.get("1x1")
-    if ratio is None:
-        return f"Nothing measured here is faster at 1x1 than the reference, `{fast.key}`."
-    end = f"; verdict on its accuracy: {fast.verdict.verdict}" if fast.verdict.verdict else ""
-    return f"Fastest at 1x1: `{fast.key}`, {times(ratio)} as fast as the reference{end}."
-
-
-def _easy(lines: list[Line]) -> str:
-    easy = [
-        (line, ratio)
-        for line in lines
-        if EASY_OPTIONS & set(line.trial.candidate.options) and (ratio := line.speedups.get("1x1")) is not None
-    ]
-    for line, ratio in easy:
-        if ratio.low is not None and ratio.low > 1 and line.verdict.verdict in ("accepted", "recommended", ""):
-            return f"Least effort: `{line.key}` is one line of code and {times(ratio)} as fast as the reference."
-    return ""
-
-
-def _second_stream(view: View, lines: list[Line]) -> str:
-    """What serving two cameras costs: by a batch of two, or by two streams."""
-    both = [line for line in lines if {"1x1", "1x2", "2x1"} <= set(line.latencies)]
-    if not both or view.tuned is not None:  # a tune asks that with an interval
-        return ""
-    best = view.recommended if view.recommended in both else min(both, key=lambda line: (line.two_frames_ms, line.key))
-    assert best is not None
-    batch, streams = best.latencies["1x2"].median_ms, best.latencies["2x1"].median_ms
-    way = "one batch of two" if batch < streams else "two streams"
-    return (
-        f"Two cameras on `{best.key}`: one frame of each takes {min(batch, streams):.1f} ms as {way} "
-        f"({max(batch, streams):.1f} ms the other way; one frame alone {best.latencies['1x1'].median_ms:.1f} ms)."
-    )
-
-
-def _avoid(lines: list[Line]) -> str:
-    lost = sorted(
-        (line.trial.map_delta.value, line.key, line.verdict.why)
-        for line in lines
-        if line.verdict.verdict == "rejected" and line.trial.map_delta is not None
-    )
-    named = "; ".join(f"`{key}` ({why})" for _, key, why in lost)
-    return f"Avoid: {named}." if lost else ""
-
-
-def _over_budget(lines: list[Line]) -> str:
-    over = sorted(line.key for line in lines if line.verdict.verdict == "accepted" and " within " in line.verdict.why)
-    named = ", ".join(f"`{key}`" for key in over)
-    return f"Accurate enough, but not shown to meet every limit: {named}." if over else ""
-
-
-def _no_gain(lines: list[Line]) -> str:
-    slow = sorted(
-        line.key for line in lines if (r := line.speedups.get("1x1")) is not None and r.high is not None and r.high < 1
-    )
-    named = ", ".join(f"`{key}`" for key in slow)
-    return f"Slower than the reference on this machine: {named}." if slow else ""
-
-
-def _undecided(lines: list[Line]) -> str:
-    doubts = sorted((line.key, line.verdict.why) for line in lines if line.verdict.verdict == "undecided")
-    return "Undecided: " + "; ".join(f"`{key}`: {why}" for key, why in doubts) + "." if doubts else ""
-
-
-def times(ratio: Ratio) -> str:
-    """Return a speedup in words, with its interval."""
-    if ratio.low is None or ratio.high is None:
-        return f"{ratio.value:.2f} times (no interval)"
-    return f"{ratio.value:.2f} times [{ratio.low:.2f}, {ratio.high:.2f}]"
+    """Return the Run's takeaways in words; what is from outside stands in backticks."""
+    return [one.text for one in drawn.of(view)]

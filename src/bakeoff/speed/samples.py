@@ -124,32 +124,49 @@ class Worst:
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """What a Workload's samples say, in milliseconds; `p99_ms` only from 400 samples on."""
+    """What is known of a Workload's speed, in milliseconds; `None`: unknown, as much is of somebody else's figures."""
 
-    samples: int
-    rounds: int
+    samples: int | None
+    rounds: int | None
     median_ms: float
-    mean_ms: float
-    p95_ms: float
-    p99_ms: float | None
-    worst: Worst
+    mean_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None  # only from 400 samples on
+    worst: Worst | None
     jitter_ms: float | None  # mean absolute difference of one prediction's latency and the next one's
-    pre_ms: float
-    run_ms: float
-    post_ms: float
-    frames_s: float  # wall time of N frames a stream
-    frames_per_s: float
+    pre_ms: float | None
+    run_ms: float | None
+    post_ms: float | None
+    frames_s: float | None  # wall time of N frames a stream
+    frames_per_s: float | None
     rest_ms: float | None  # median time that the process's threads kept running after a block
-    outliers: int  # beyond 5 median absolute deviations; counted, never removed
+    outliers: int | None  # beyond 5 median absolute deviations; counted, never removed
     intervals: Mapping[str, tuple[float, float]]  # of median_ms, p95_ms, p99_ms, frames_per_s; none of few rounds
 
     @property
-    def missing_for_p99(self) -> int:
+    def missing_for_p99(self) -> int | None:
         """How many more samples a p99 needs."""
-        return max(0, P99_SAMPLES - self.samples)
+        return None if self.samples is None else max(0, P99_SAMPLES - self.samples)
 
 
-def summarise(samples: WorkloadSamples, workload: Workload, frames: int, *, intervals: bool = True) -> Latency:
+@dataclass(frozen=True, kw_only=True)
+class Measured(Latency):
+    """What a Workload's samples say."""
+
+    samples: int
+    rounds: int
+    mean_ms: float
+    p95_ms: float
+    worst: Worst
+    pre_ms: float
+    run_ms: float
+    post_ms: float
+    frames_s: float
+    frames_per_s: float
+    outliers: int
+
+
+def summarise(samples: WorkloadSamples, workload: Workload, frames: int, *, intervals: bool = True) -> Measured:
     """Derive a Workload's figures; `frames` is N, the frames a stream that `frames_s` stands for."""
     by_round = samples.latency_ns * MS
     latency = by_round.ravel()
@@ -160,7 +177,7 @@ def summarise(samples: WorkloadSamples, workload: Workload, frames: int, *, inte
     slowest = int(by_round.reshape(len(by_round), -1).max(axis=1).argmax())
     known_rest = samples.rest_ns[samples.rest_ns >= 0]
     enough = latency.size >= P99_SAMPLES
-    return Latency(
+    return Measured(
         samples=latency.size,
         rounds=len(samples.round),
         median_ms=median,
