@@ -85,7 +85,7 @@ def check_artifact(artifact: Artifact, building: Building, key: str) -> dict:
     return how
 
 
-@pytest.mark.parametrize("key", [*PLAIN, "fp16/b1", "int8/b1", "int8/d1-2/entropy", "int8/d1-2/percentile"])
+@pytest.mark.parametrize("key", [*PLAIN, "fp16/b1", "int8/b1", "int8/d1-2/entropy", "int8/d1-2/minmax"])
 def test_the_tiny_model_is_built(tiny_building, key):
     check_artifact(tiny_building.build(key), tiny_building, key)
 

@@ -5,6 +5,7 @@ import pytest
 
 from bakeoff.backends import qdq
 from bakeoff.backends.trt import fp16, precision
+from bakeoff.backends.trt.options import METHOD
 from bakeoff.records import MIXED
 from tests.backends.networks import SIDE, Forms, Images, job, noise, recipe, write_network
 from tests.backends.trt.parsing import build
@@ -155,8 +156,7 @@ def test_what_a_concat_joins_has_the_scale_of_the_whole():
 
 @pytest.mark.parametrize("method", qdq.METHODS)
 def test_the_calibration_method_is_the_candidates(net, method):
-    options = () if method == "minmax" else (method,)
-    prepared = net.prepare("int8", options=options)
+    prepared = net.prepare("int8", options=() if method == METHOD else (method,))
     assert prepared.how["calibration_method"] == method
     assert prepared.how["calibration_images"] == 6
 

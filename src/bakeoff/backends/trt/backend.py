@@ -276,7 +276,7 @@ def _variants(plain: Sequence[Candidate], generation: versions.Generation) -> li
         if one.shape == DYNAMIC:
             parts += ["opt2", "profiles"]
         if one.precision == "int8":
-            parts += list(qdq.METHODS[1:])
+            parts += [method for method in qdq.METHODS if method != options.METHOD]
         found += [msgspec.structs.replace(one, options=(part,)) for part in parts]
         if one.precision == "int8":
             found.append(msgspec.structs.replace(one, precision=MIXED))

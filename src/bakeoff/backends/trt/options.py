@@ -10,6 +10,7 @@ from bakeoff.backends import qdq
 from bakeoff.backends.trt.versions import AMPERE_PLUS, SAME_CAPABILITY, Generation
 from bakeoff.records import Candidate
 
+METHOD = "percentile"  # how INT8 ranges are found unless the key says (docs/decisions/0019-tensorrt-precision.md)
 LEVELS = range(6)  # builder optimisation level; TensorRT's default is 3
 HARDWARE = {"hw": AMPERE_PLUS, "hwcc": SAME_CAPABILITY}
 SHAPING = re.compile(r"opt[1-9][0-9]*|profiles")  # options that are about the profiles
@@ -28,7 +29,7 @@ class Options:
     profiles: bool = False  # one for each batch
     weak: bool = False
     implicit: bool = False
-    method: str | None = None  # how INT8 ranges are found; None: by their extremes
+    method: str | None = None  # how INT8 ranges are found; None: `METHOD`, or by TensorRT's own minmax calibrator
     level: int | None = None
     workspace_mib: int | None = None
     hardware: str | None = None  # a `HardwareCompatibilityLevel`

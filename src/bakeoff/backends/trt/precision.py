@@ -16,7 +16,7 @@ import numpy as np
 
 from bakeoff.backend import ConvertJob, Images, version_of
 from bakeoff.backends import qdq
-from bakeoff.backends.trt import fp16
+from bakeoff.backends.trt import fp16, options
 from bakeoff.records import MIXED
 
 QUANTISED = ("Conv",)  # what they read; SiLU between them stays in FP16, where TensorRT fuses it with the convolution
@@ -72,7 +72,7 @@ def prepare(job: ConvertJob, precision: str, batch: int | None, opset: int) -> P
     everywhere = {name for names in islands.values() for name in names}
     if quantised:
         calibration = qdq.images_of(job)
-        method = next((word for word in job.candidate.options if word in qdq.METHODS), qdq.METHODS[0])
+        method = options.options_of(job.candidate).method or options.METHOD
         ranges = joined(document, qdq.calibrate(observed, calibration, QUANTISED, method))
         made = qdq.quantise(document, ranges, nodes, activations="QInt8", bias=False, inputs_only=True)
         made = _with_half_scales(fp16.cast(made, everywhere | _pairs_of(made, everywhere)), document)
