@@ -289,7 +289,7 @@ def test_what_is_slower_beyond_doubt_is_named():
 
 def test_nothing_speaks_for_one_that_another_beats_in_all():
     one = told(WHOLE)["avoid-dominated"]
-    assert one.candidates == (ORT,)
+    assert one.candidates == (ORT, TORCHSCRIPT)
     assert f"`{OPENVINO}` is 1.2" in one.text
 
 

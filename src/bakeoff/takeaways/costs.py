@@ -32,7 +32,7 @@ def second_camera(view: View) -> Takeaway | None:
     way, other = shown if batch < streams else reversed(shown)
     text = (
         f"Two cameras on {code(best.key)}: one frame of each takes {shown[way]} as {way} ({shown[other]} as {other}; "
-        f"one frame alone {words.ms(best, 'latency_1x1_ms', one)})."
+        f"one frame alone {words.ms(best, 'latency_1x1_ms', one)}{f'; {NO_INTERVAL}' if best.trial.reported else ''})."
     )
     return words.say("second-camera", [best], text)
 
