@@ -197,7 +197,7 @@ def _map_delta(run: RunRecord, trial: Trial) -> Difference | None:
     low, high = (None, None) if value is None else _bounds(trial, "map_delta")
     own, base = (one.reported.get("val_map50_95") for one in (trial, run.trial(run.reference)))
     if value is None and own is not None and base is not None:
-        value = own - base
+        value = round(own - base, 9)  # 0.59 - 0.60 is -0.01
     return None if value is None else Difference(value=value, low=low, high=high)
 
 
