@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from bakeoff.report.table import row
 from tests.takeaways.views import ORT, PYTORCH, SAME, imported, measured
 

@@ -61,6 +61,7 @@ class View:
     lines: tuple[Line, ...]
     tuned: Tuned | None = None  # of a tune alone
     timings: Timings = field(default_factory=dict, repr=False)
+    _ratios: dict[tuple[str, str, str], Ratio | None] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, folder: RunFolder) -> View:
@@ -94,6 +95,12 @@ class View:
 
     def ratio(self, slow: Line, fast: Line, workload: str) -> Ratio | None:
         """Return `slow`'s time over `fast`'s for one Workload: paired by rounds, or of somebody else's medians."""
+        pair = slow.key, fast.key, workload
+        if pair not in self._ratios:  # rules ask for all pairs, many times
+            self._ratios[pair] = self._ratio(slow, fast, workload)
+        return self._ratios[pair]
+
+    def _ratio(self, slow: Line, fast: Line, workload: str) -> Ratio | None:
         if slow.trial.reported or fast.trial.reported:
             return _of_medians(slow.latencies.get(workload), fast.latencies.get(workload))
         ours, theirs = (self.timings.get((line.key, workload)) for line in (slow, fast))
