@@ -63,6 +63,7 @@ class View:
     tuned: Tuned | None = None  # of a tune alone
     miss: judge.Miss | None = None  # where nothing meets the Requirements
     timings: Timings = field(default_factory=dict, repr=False)
+    _ratios: dict[tuple[str, str, str], Ratio | None] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, folder: RunFolder) -> View:
@@ -97,6 +98,12 @@ class View:
 
     def ratio(self, slow: Line, fast: Line, workload: str) -> Ratio | None:
         """Return `slow`'s time over `fast`'s for one Workload: paired by rounds, or of somebody else's medians."""
+        pair = slow.key, fast.key, workload
+        if pair not in self._ratios:  # rules ask for all pairs, many times
+            self._ratios[pair] = self._ratio(slow, fast, workload)
+        return self._ratios[pair]
+
+    def _ratio(self, slow: Line, fast: Line, workload: str) -> Ratio | None:
         if slow.trial.reported or fast.trial.reported:
             return _of_medians(slow.latencies.get(workload), fast.latencies.get(workload))
         ours, theirs = (self.timings.get((line.key, workload)) for line in (slow, fast))
@@ -200,7 +207,7 @@ def _map_delta(run: RunRecord, trial: Trial) -> Difference | None:
     low, high = (None, None) if value is None else _bounds(trial, "map_delta")
     own, base = (one.reported.get("val_map50_95") for one in (trial, run.trial(run.reference)))
     if value is None and own is not None and base is not None:
-        value = own - base
+        value = round(own - base, 9)  # 0.59 - 0.60 is -0.01
     return None if value is None else Difference(value=value, low=low, high=high)
 
 

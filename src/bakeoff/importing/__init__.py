@@ -32,7 +32,25 @@ def import_table(
         InputError: the table can't be read, or a row or figure of it means nothing.
         StoreError: the folder can't be used.
     """
-    observer = observer or Silent()
+    run, notes = read(path, reference=reference, command=command)
+    for note in notes:
+        (observer or Silent()).say(note)
+    with RunFolder.create(out) as folder:
+        try:
+            folder.save(concluded(run, folder))
+            report.write(folder)
+        except BakeoffError:
+            folder.discard()
+            raise
+    return out
+
+
+def read(path: Path, *, reference: str | None = None, command: Sequence[str] = ()) -> tuple[RunRecord, tuple[str, ...]]:
+    """Return what a table says as a Run that was not judged, and notes on what of it was left out.
+
+    Raises:
+        InputError: the table can't be read, or a row or figure of it means nothing.
+    """
     table = rows.read(path)
     made = trials.of(table)
     base = _reference(table, made, reference)
@@ -41,8 +59,6 @@ def import_table(
             f"table {path}, line {base.line}: the reference, {base.name!r}, has no figures; "
             "name another row with --reference"
         )
-    for note in (*table.notes, *(note for one in made for note in one.notes)):
-        observer.say(note)
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     ordered = [base.trial, *(one.trial for one in made if one is not base)]
     run = RunRecord(
@@ -57,14 +73,7 @@ def import_table(
         imported=str(path),
         finished=now,
     )
-    with RunFolder.create(out) as folder:
-        try:
-            folder.save(concluded(run, folder))
-            report.write(folder)
-        except BakeoffError:
-            folder.discard()
-            raise
-    return out
+    return run, (*table.notes, *(note for one in made for note in one.notes))
 
 
 def _settings(table: rows.Table, made: Sequence[Trial], command: Sequence[str]) -> Settings:

@@ -60,7 +60,7 @@ def candidate_of(path: Path, row: Row) -> Candidate:
     if key is None:
         said = {part: found for part in PARTS if (found := _found(part, f"{name} {label}")) is not None}
         parts = {"backend": _slug(name), "precision": UNKNOWN, "shape": UNKNOWN} | said | own
-        candidate = Candidate(**parts)
+        candidate = Candidate(backend=parts["backend"], precision=parts["precision"], shape=parts["shape"])
     else:
         backend, precision, shape, *options = key.split("/")
         candidate = Candidate(backend=backend, precision=precision, shape=shape, options=tuple(options))

@@ -18,6 +18,7 @@ from bakeoff.report.table import WORDS
 
 STATUSES = ("ok", "built", "failed", "skipped")
 STEPS = ("convert", "load", "verify", "time")
+JUDGED = "chance_"  # columns of another judgement, as are those of verdicts and ties
 REPORTED = "reported"  # the step of a Failure whose table names none
 SHARES = re.compile(r"val_.*|matched_share.*|mean_iou.*|class_flips.*|confidence|op_(precision|recall|f1)(_low|_high)?")
 SIGNED = re.compile(r".*_delta(_low|_high)?|score_shift.*")
@@ -93,7 +94,7 @@ def _made(table: Table, row: Row) -> Made:
         reported={
             name: _figure(table.path, row, name, cell, decimal_comma=table.decimal_comma)
             for name, cell in cells.items()
-            if name not in WORDS
+            if name not in WORDS and not name.startswith(JUDGED)
         },
     )
     return Made(

@@ -44,8 +44,7 @@ def render(view: View, charts: Mapping[str, str]) -> str:
         *sweep.sections(view),
         *cameras.sections(view, charts),
         *sustain.sections(view, charts),
-        "## What each one costs to have",
-        _cost_table(view),
+        *_costs(view),
     ]
     parts += ["## How this was measured", _method(view)]
     return "\n\n".join(parts) + "\n"
@@ -63,8 +62,13 @@ def _main_table(view: View) -> str:
         "Candidate", "verdict", "P", "R", "mAP50", "mAP50-95", "Δ mAP50-95 [95%]",
         *(f"{w} ms" for w in workloads(view)), "p95 ms", f"{view.run.settings.frames} frames s", "speedup [95%]",
     ]  # fmt: skip
-    rows = [[f"`{line.key}`", _verdict(line), *_accuracy(view, line), *_speed(view, line)] for line in view.lines]
+    rows = [[_name(line), _verdict(line), *_accuracy(view, line), *_speed(view, line)] for line in view.lines]
     return table(head, rows)
+
+
+def _name(line: Line) -> str:
+    called = line.trial.candidate.called
+    return f"`{line.key}` {plain(called)}" if called else f"`{line.key}`"
 
 
 def _verdict(line: Line) -> str:
@@ -145,7 +149,7 @@ def _troubles(view: View) -> Iterable[str]:
             yield f"`{line.key}`: reproduce with `{failure.reproduce}`; log: `{failure.log}`"
 
 
-def _cost_table(view: View) -> str:
+def _costs(view: View) -> Iterable[str]:
     columns = {
         "convert s": ("convert_s", ".1f", 1.0),
         "load s": ("load_s", ".2f", 1.0),
@@ -164,7 +168,9 @@ def _cost_table(view: View) -> str:
             value = cells[name]
             shown.append(number(value / unit, form) if isinstance(value, (int, float)) else "")
         rows.append(shown)
-    return table(["Candidate", *columns], rows)
+    if any(any(shown[1:]) for shown in rows):
+        yield "## What each one costs to have"
+        yield table(["Candidate", *columns], rows)
 
 
 def _method(view: View) -> str:
