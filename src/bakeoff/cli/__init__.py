@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from bakeoff.cli import backends, convert, demo, doctor, plan, report, run, selftest, time, tune, verify
+from bakeoff.cli import backends, compare, convert, demo, doctor, plan, report, run, selftest, time, tune, verify
 from bakeoff.errors import BakeoffError, one_line
 from bakeoff.version import __version__
 
@@ -25,7 +25,7 @@ def cli() -> None:
     """Hold the commands together."""
 
 
-for command in (run, demo, doctor, backends, plan, convert, verify, time, tune, selftest, report):
+for command in (run, demo, doctor, backends, plan, convert, verify, time, tune, selftest, report, compare):
     cli.add_command(command.command)
 
 
