@@ -100,7 +100,8 @@ class Made:
             span_ns=run.sum(2), rest_ns=np.zeros(self.rounds, np.int64), window=np.full(self.rounds, -1),
         )  # fmt: skip
 
-    def _record(self) -> RunRecord:
+    def described(self) -> RunRecord:
+        """Return its record."""
         trials, verdicts = [], []
         for name in self.latencies:
             accuracy = score(detections(self.hits.get(name, 0.9))).accuracy

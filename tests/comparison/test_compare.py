@@ -279,7 +279,7 @@ def test_a_rule_that_concerns_no_candidate_is_no_pass(compared):
     found = compared(None, "latency_1x1_p99_ms > 3")
     assert not found.passed
     assert found.rules[0].missing[0].text == "neither A nor B has latency_1x1_p99_ms of any Candidate"
-    with pytest.raises(InputError, match="no Candidate matches 'x/.'"):
+    with pytest.raises(InputError, match=r"no Candidate matches 'x/\*'"):
         compared(None, "x/*: size_bytes > 3")
 
 

@@ -207,7 +207,7 @@ def _how_to_read(comparison: Comparison) -> str:
         parts.append("Accuracy: B minus A on the same images, 95% interval of a paired bootstrap over images.")
     if any(one.speed for one in comparison.candidates) and not comparison.speed_refused:
         parts.append(
-            "Speed: A's time over B's from the medians of blocks, above 1 B is faster. *As timed*: drift of the machine "
+            "Speed: A's time over B's by block medians, above 1 B is faster. *As timed*: drift of the machine "
             "between the Runs is not in its interval, so nothing follows from it. *Drift-free*: B's speedup over A's "
             "against the same reference; *tie*: its interval holds 1."
         )
