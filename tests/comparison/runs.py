@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,9 +71,7 @@ class Made:
                 found = detections(self.hits.get(name, 0.9))
                 arrays |= found.stored(f"{name}/fp32/dyn")
                 if self.resamples:
-                    drawn = bootstrap.resample(
-                        truth(), score(found), bootstrap.image_weights(IMAGES, run.settings.seed)
-                    )
+                    drawn = resampled(self.hits.get(name, 0.9), run.settings.seed)
                     arrays |= {f"resamples/{name}/fp32/dyn/{one}": getattr(drawn, one) for one in FIGURES}
             folder.put("accuracy", arrays)
             together = rng.normal(0, 0.05, self.rounds)  # the machine's drift within the Run: the same for all
@@ -104,7 +103,7 @@ class Made:
         """Return its record."""
         trials, verdicts = [], []
         for name in self.latencies:
-            accuracy = score(detections(self.hits.get(name, 0.9))).accuracy
+            accuracy = score(self.hits.get(name, 0.9)).accuracy
             trial = Trial(
                 candidate=Candidate(backend=name, precision="fp32", shape="dyn"),
                 accuracy=accuracy,
@@ -166,6 +165,13 @@ def detections(hits: float) -> DetectionTable:
     )
 
 
-def score(found: DetectionTable) -> Evaluation:
-    """Score detections on all images."""
-    return evaluate(truth(), found, [Geometry.of((SIDE, SIDE), SIDE)] * IMAGES)
+@functools.cache
+def score(hits: float) -> Evaluation:
+    """Score such detections on all images."""
+    return evaluate(truth(), detections(hits), [Geometry.of((SIDE, SIDE), SIDE)] * IMAGES)
+
+
+@functools.cache
+def resampled(hits: float, seed: int) -> bootstrap.Resampled:
+    """Score them on the image sets of a seed."""
+    return bootstrap.resample(truth(), score(hits), bootstrap.image_weights(IMAGES, seed))

@@ -36,7 +36,7 @@ def changes(found):
 
 def test_a_run_against_itself_has_no_difference_and_breaks_no_rule(compared):
     rules = ("latency_1x1_ms > +0%", "surely latency_2x1_ms > +0%", "val_map50_95 < -0%", "change of size_bytes != 0",
-             "status != ok", "change of map_delta < 0")  # fmt: skip
+             "status != ok")  # fmt: skip
     found = compared(None, *rules)
     assert found.passed
     assert found.notes[0] == "A and B are one and the same Run"
@@ -224,7 +224,7 @@ def test_where_drift_cannot_be_told_speed_is_compared_by_its_values_alone(compar
     assert (change.drift_free, change.says) == (None, "")
     by_value, surely = found.rules
     assert [one.candidate for one in by_value.broken] == [B]
-    assert len(surely.missing) == 3, "doubt is no pass"
+    assert [one.candidate for one in surely.missing] == [B, C], "doubt is no pass"
 
 
 def test_one_generation_of_processes_gives_no_interval(compared):
@@ -311,6 +311,13 @@ def test_imported_runs_are_compared_by_their_values(compared):
     assert (figure.low, changes(found)[B].no_interval) == (None, "imported figures have no samples")
     assert not found.passed
     assert any("B is imported" in note for note in found.notes)
+
+
+def test_runs_without_accuracy_as_of_a_tune_are_compared_in_speed_alone(compared):
+    nothing = {name: {"accuracy": None} for name in "abc"}
+    found = compared(Made(trials=nothing), a=Made(trials=nothing))
+    assert all(one.accuracy == {} for one in found.candidates)
+    assert changes(found)[B].speed["1x1"].says == "tie"
 
 
 def test_an_interrupted_run_says_so(compared):

@@ -78,7 +78,7 @@ def summary(comparison: Comparison) -> list[str]:
 
 def rule_lines(comparison: Comparison) -> list[str]:
     """Return one line for each rule that is broken, and one for each that lacks data."""
-    return [line for result in comparison.rules for line in _rule_lines(result)]
+    return [one_line(line, 10_000) for result in comparison.rules for line in _rule_lines(result)]
 
 
 def markdown(comparison: Comparison) -> str:
@@ -164,11 +164,10 @@ def _turned(comparison: Comparison) -> Iterator[str]:
 
 
 def _rule_lines(result: RuleResult) -> Iterator[str]:
-    rule = one_line(result.rule, 120)
     if result.broken:
-        yield f"broken: {rule}: " + "; ".join(map(_finding, result.broken))
+        yield f"broken: {result.rule}: " + "; ".join(map(_finding, result.broken))
     if result.missing:
-        yield f"insufficient data: {rule}: {_missing(result.missing)}"
+        yield f"insufficient data: {result.rule}: {_missing(result.missing)}"
 
 
 def _missing(findings: Sequence[RuleFinding]) -> str:
@@ -187,18 +186,23 @@ def _rule_row(result: RuleResult) -> list[str]:
     found = [*map(_finding, result.broken), *([_missing(result.missing)] if result.missing else [])]
     said = "**broken**" if result.broken else "**insufficient data**" if result.missing else "kept"
     kept = f"{result.held} keep it" if result.held else ""
-    return [words.code(result.rule), said, words.plain("; ".join([*found, *([kept] if kept else [])]))]
+    return [words.code(result.rule), said, _text("; ".join([*found, *([kept] if kept else [])]))]
 
 
 def _safe(cells: Sequence[str]) -> list[str]:
-    return [words.code(cells[0]), *map(words.plain, cells[1:])]
+    return [words.code(cells[0]), *map(_text, cells[1:])]
 
 
 def _run(run: ComparedRun) -> str:
     kind = "imported" if run.imported else "finished" if run.finished else "interrupted"
     end = f", recommends {words.code(run.recommended)}" if run.recommended else ""
-    model = f"{words.plain(Path(run.model).name)} (sha256 `{run.model_sha256[:8]}…`)"
-    return f"{words.code(Path(run.path).name)}, {kind}, begun {words.plain(run.created)}, Model {model}{end}"
+    model = f"{_text(Path(run.model).name)} (sha256 `{run.model_sha256[:8]}…`)"
+    return f"{words.code(Path(run.path).name)}, {kind}, begun {_text(run.created)}, Model {model}{end}"
+
+
+def _text(text: str) -> str:
+    """Return outside text for Markdown, on one line: names of files and Candidates are not ours."""
+    return words.plain(one_line(text, 10_000))
 
 
 def _how_to_read(comparison: Comparison) -> str:
