@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Any
 from bakeoff.version import __version__
 
 if TYPE_CHECKING:
+    from bakeoff.api import Compared as Compared
     from bakeoff.api import Run as Run
+    from bakeoff.api import compare as compare
     from bakeoff.api import import_table as import_table
     from bakeoff.api import run as run
     from bakeoff.api import tune as tune
     from bakeoff.errors import BakeoffError as BakeoffError
 
-__all__ = ["BakeoffError", "Run", "__version__", "import_table", "run", "tune"]
+__all__ = ["BakeoffError", "Compared", "Run", "__version__", "compare", "import_table", "run", "tune"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Run", "import_table", "run", "tune"):
+    if name in __all__ and name not in ("BakeoffError", "__version__"):
         from bakeoff import api
 
         return getattr(api, name)

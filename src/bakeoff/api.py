@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bakeoff import again, importing, report, takeaways
+from bakeoff import again, comparison, importing, report, takeaways
 from bakeoff.bake import bake, succeeded
-from bakeoff.records import Requirements, RunRecord, Settings, Takeaway, Verdict, Workload
+from bakeoff.records import Comparison, Requirements, RunRecord, Settings, Takeaway, Verdict, Workload
 from bakeoff.report import cameras, requirements, sustain, table
+from bakeoff.report import compare as report_of_two
 from bakeoff.report import tune as report_of_tune
 from bakeoff.report.takeaways import answer
 from bakeoff.steps.context import Observer
@@ -169,6 +170,56 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {len(self.rows)} Candidates)"
+
+
+class Compared:
+    """Two Runs side by side, as `bakeoff compare` shows them. In a notebook it shows itself as a table."""
+
+    def __init__(self, record: Comparison) -> None:
+        self.record = record
+
+    @property
+    def passed(self) -> bool:
+        """Whether no rule is broken or lacks data; true without rules."""
+        return self.record.passed
+
+    @property
+    def broken(self) -> list[str]:
+        """A line for each rule that is broken, and one for each that lacks data."""
+        return report_of_two.rule_lines(self.record)
+
+    @property
+    def summary(self) -> list[str]:
+        """What differs, and what could not be compared; a line each."""
+        return report_of_two.summary(self.record)
+
+    def markdown(self) -> str:
+        """Return the comparison as Markdown, fit for a pull request."""
+        return report_of_two.markdown(self.record)
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def __repr__(self) -> str:
+        return f"Compared({self.record.a.path!r}, {self.record.b.path!r}, passed={self.passed})"
+
+
+def compare(
+    a: PathLike | Run, b: PathLike | Run, *, fail_if: Sequence[str] = (), allow_missing: bool = False
+) -> Compared:
+    """Compare Run B with Run A: difference of accuracy, ratio of speed, and rules that B must keep.
+
+    Args:
+        a: the Run to compare with, or its folder.
+        b: the Run that is asked about, or its folder.
+        fail_if: rules, as of `bakeoff compare --fail-if`.
+        allow_missing: a rule that can't be told is no broken one.
+
+    Raises:
+        BakeoffError: a folder without a Run, or a rule that can't be read.
+    """
+    one, other = (report_of_two.side(run.path if isinstance(run, Run) else Path(run)) for run in (a, b))
+    return Compared(comparison.compare(one, other, fail_if, allow_missing=allow_missing))
 
 
 def default_out(model: PathLike) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -25,6 +26,7 @@ PACKAGES = (
     "tensorrt",
     "tensorrt-rtx-cu13",
 )
+NVIDIA = Path("/proc/driver/nvidia")
 INSTRUCTION_SETS = (
     "avx2",
     "fma",
@@ -57,7 +59,22 @@ def describe() -> Host:
         virtual="hypervisor" if "hypervisor" in flags else None,
         load_1m=os.getloadavg()[0],
         cpus_usable=usable_cpus(),
+        gpus=gpus(),
+        gpu_driver=gpu_driver(),
     )
+
+
+def gpus(root: Path = NVIDIA) -> tuple[str, ...]:
+    """Return the names of NVIDIA's GPUs, as the kernel's driver lists them; none on a Jetson."""
+    texts = [_read(str(path)) or "" for path in sorted(root.glob("gpus/*/information"))]
+    found = (re.search(r"^Model:\s*(.+?)\s*$", text, re.MULTILINE) for text in texts)
+    return tuple(match.group(1) for match in found if match is not None)
+
+
+def gpu_driver(root: Path = NVIDIA) -> str | None:
+    """Return the version of NVIDIA's driver; `None` without one."""
+    match = re.search(r"\s(\d+\.[\d.]+)\s", _read(str(root / "version")) or "")
+    return None if match is None else match.group(1)
 
 
 def versions() -> dict[str, str]:

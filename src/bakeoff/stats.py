@@ -33,6 +33,40 @@ class Ratio:
         return self.low is None or self.high is None or self.low <= 1 <= self.high
 
 
+@dataclass(frozen=True, kw_only=True)
+class LogRatio:
+    """The mean of ln(numerator / denominator) over rounds, and how sure it is."""
+
+    mean: float
+    error: float | None  # standard error; `None`: too few rounds
+    freedom: float  # degrees of freedom of the error
+    generations: int  # of processes
+
+    @property
+    def ratio(self) -> Ratio:
+        """The ratio itself, with a t interval."""
+        value = math.exp(self.mean)
+        if self.error is None:
+            return Ratio(value=value, low=None, high=None)
+        half = self.error * float(special.stdtrit(self.freedom, 0.5 + LEVEL / 2))
+        return Ratio(value=value, low=value * math.exp(-half), high=value * math.exp(half))
+
+    def over(self, other: LogRatio) -> LogRatio:
+        """Return this ratio over one from other processes; Satterthwaite's degrees of freedom.
+
+        Without an error where either side has too few rounds, or one generation alone: other processes with the same
+        model differ, and one generation does not tell by how much.
+        """
+        mean, generations = self.mean - other.mean, min(self.generations, other.generations)
+        if self.error is None or other.error is None or generations < 2:
+            return LogRatio(mean=mean, error=None, freedom=0.0, generations=generations)
+        variances = (self.error**2, other.error**2)
+        total = sum(variances)
+        parts = sum(v**2 / f for v, f in zip(variances, (self.freedom, other.freedom), strict=True))
+        freedom = total**2 / parts if parts else self.freedom + other.freedom
+        return LogRatio(mean=mean, error=math.sqrt(total), freedom=freedom, generations=generations)
+
+
 def paired_ratio(
     numerator: npt.NDArray[np.float64],
     denominator: npt.NDArray[np.float64],
@@ -45,13 +79,21 @@ def paired_ratio(
     What drifts cancels within a round. Left are the rounds' own spread and that of generations of processes, since
     memory layout differs from load to load (`standard_error`). Chosen by its coverage: docs/timing.md.
     """
+    return paired_log(numerator, denominator, generation).ratio
+
+
+def paired_log(
+    numerator: npt.NDArray[np.float64],
+    denominator: npt.NDArray[np.float64],
+    generation: npt.NDArray[np.int32] | None = None,
+) -> LogRatio:
+    """Return what `paired_ratio` is made of, to be set against other Runs."""
     logs = np.log(numerator / denominator)
-    value = math.exp(float(logs.mean()))
+    mean, generations = float(logs.mean()), 1 if generation is None else len(np.unique(generation))
     if len(logs) < 3:
-        return Ratio(value=value, low=None, high=None)
+        return LogRatio(mean=mean, error=None, freedom=0.0, generations=generations)
     error, freedom = standard_error(logs, generation)
-    half = error * float(special.stdtrit(freedom, 0.5 + LEVEL / 2))
-    return Ratio(value=value, low=value * math.exp(-half), high=value * math.exp(half))
+    return LogRatio(mean=mean, error=error, freedom=freedom, generations=generations)
 
 
 def standard_error(

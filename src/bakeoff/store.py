@@ -8,7 +8,7 @@ Format history of `results.json` (`version`):
   4  2026-11: Artifacts made elsewhere (`artifacts` in the Settings, `elsewhere` in a Candidate); shapes that
      `bakeoff tune` tries, memory of timed processes. Older Runs have none of these.
   5  2026-11: takeaways as data, chances of meeting Requirements, limits of memory and size, Runs made of a table of
-     somebody else's figures (`imported`, `reported`). Older Runs have none of these.
+     somebody else's figures (`imported`, `reported`), the host's GPUs. Older Runs have none of these.
 
 While a Run goes on, raw samples are written as parts (`work/samples/*.npz`), each whole or absent; `consolidate`
 makes `samples.npz` of them. A reader takes both, so a killed Run is readable and can be resumed.

@@ -10,6 +10,7 @@ import click
 
 from bakeoff.cli import (
     backends,
+    compare,
     convert,
     demo,
     doctor,
@@ -40,7 +41,7 @@ def cli() -> None:
 
 
 for command in (
-    run, demo, doctor, backends, plan, convert, verify, time, tune, selftest, report, judge, import_table,
+    run, demo, doctor, backends, plan, convert, verify, time, tune, selftest, report, judge, compare, import_table,
 ):  # fmt: skip
     cli.add_command(command.command)
 

@@ -35,6 +35,15 @@ from bakeoff.records.base import (
 )
 from bakeoff.records.cameras import CameraLevel, Cameras
 from bakeoff.records.check import Problem
+from bakeoff.records.comparison import (
+    CandidateChange,
+    ComparedRun,
+    Comparison,
+    FigureChange,
+    RuleFinding,
+    RuleResult,
+    SpeedChange,
+)
 from bakeoff.records.doctor import Finding
 from bakeoff.records.run import (
     BackendStatus,
@@ -67,10 +76,14 @@ __all__ = [
     "CameraLevel",
     "Cameras",
     "Candidate",
+    "CandidateChange",
     "ClassMetrics",
+    "ComparedRun",
+    "Comparison",
     "Dataset",
     "Estimate",
     "Failure",
+    "FigureChange",
     "Finding",
     "GroupParity",
     "Host",
@@ -86,11 +99,14 @@ __all__ = [
     "ReliabilityBin",
     "RepairAttempt",
     "Requirements",
+    "RuleFinding",
+    "RuleResult",
     "RunRecord",
     "SessionFacts",
     "Settings",
     "Shapes",
     "SizeAgreement",
+    "SpeedChange",
     "Sustained",
     "SustainedWindow",
     "Sweep",

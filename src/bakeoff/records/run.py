@@ -171,6 +171,8 @@ class Host(Record, frozen=True, kw_only=True):
     virtual: str | None
     load_1m: float | None
     cpus_usable: int | None = None  # logical ones: as many threads as can run at once
+    gpus: tuple[str, ...] = ()  # names of NVIDIA's, in the driver's order
+    gpu_driver: str | None = None  # version
 
     @classmethod
     def unknown(cls) -> Host:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from bakeoff.errors import one_line
+
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = False) -> str:
     """Return a Markdown table; columns after the first are figures, unless they are `words`."""
@@ -24,3 +26,9 @@ def signed(value: float, digits: int = 4) -> str:
 def plain(text: str) -> str:
     """Make outside text harmless in Markdown: names of files and classes are not ours."""
     return "".join("\\" + c if c in "|*_[]<>`" else c for c in text) if any(c in "|*[]<>`" for c in text) else text
+
+
+def code(text: str) -> str:
+    """Return outside text as code, such as a key; as plain text where code could not hold it."""
+    text = one_line(text)
+    return plain(text) if not text or any(c in "`|" for c in text) else f"`{text}`"

@@ -15,9 +15,10 @@ from bakeoff.speed.streams import BlockSamples
 from bakeoff.stats import (
     P99_SAMPLES,
     TAILS,
+    LogRatio,
     Ratio,
     drawn_rounds,
-    paired_ratio,
+    paired_log,
     percentile,
     percentile_intervals,
     resampled_percentiles,
@@ -227,10 +228,16 @@ def resampled_percentile(samples: WorkloadSamples, percent: float) -> npt.NDArra
 
 def speedup(reference: BlockMedians, candidate: BlockMedians) -> Ratio | None:
     """Return how many times faster the candidate is, from the rounds that both were in; `None` without any."""
+    found = log_speedup(reference, candidate)
+    return None if found is None else found.ratio
+
+
+def log_speedup(reference: BlockMedians, candidate: BlockMedians) -> LogRatio | None:
+    """Return the logarithm of `speedup`, to be set against another Run's."""
     common, ours, theirs = np.intersect1d(reference.round, candidate.round, return_indices=True)
     if not len(common):
         return None
-    return paired_ratio(reference.median_ns[ours], candidate.median_ns[theirs], reference.generation[ours])
+    return paired_log(reference.median_ns[ours], candidate.median_ns[theirs], reference.generation[ours])
 
 
 def half_width(ratio: Ratio) -> float | None:
