@@ -27,6 +27,7 @@ ORDER = [
     "accuracy",
     "speed",
     "store",
+    "deploy",
     "worker",
     "plan",
     "judge",
@@ -34,6 +35,7 @@ ORDER = [
     "doctor",
     "report",
     "bake",
+    "predictor",
     "api",
     "selftest",
     "testing",
@@ -46,6 +48,7 @@ SHARED_BY_BACKENDS = (
     "bakeoff.backends.ir",
     "bakeoff.backends.qdq",
     "bakeoff.backends.ranking",
+    "bakeoff.backends.scripts",
     "bakeoff.backends.trt",
 )  # none themselves
 RUNTIMES = {

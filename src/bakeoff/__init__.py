@@ -15,15 +15,16 @@ from bakeoff.version import __version__
 
 if TYPE_CHECKING:
     from bakeoff.api import Run as Run
+    from bakeoff.api import predict as predict
     from bakeoff.api import run as run
     from bakeoff.api import tune as tune
     from bakeoff.errors import BakeoffError as BakeoffError
 
-__all__ = ["BakeoffError", "Run", "__version__", "run", "tune"]
+__all__ = ["BakeoffError", "Run", "__version__", "predict", "run", "tune"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Run", "run", "tune"):
+    if name in ("Run", "predict", "run", "tune"):
         from bakeoff import api
 
         return getattr(api, name)

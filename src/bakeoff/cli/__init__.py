@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Any, NoReturn
 
 import click
 
-from bakeoff.cli import backends, convert, demo, doctor, plan, report, run, selftest, time, tune, verify
+from bakeoff.cli import backends, convert, demo, doctor, plan, predict, report, run, selftest, time, tune, verify
 from bakeoff.errors import BakeoffError, one_line
 from bakeoff.version import __version__
 
@@ -25,7 +26,7 @@ def cli() -> None:
     """Hold the commands together."""
 
 
-for command in (run, demo, doctor, backends, plan, convert, verify, time, tune, selftest, report):
+for command in (run, demo, doctor, backends, plan, convert, predict, verify, time, tune, selftest, report):
     cli.add_command(command.command)
 
 
@@ -54,7 +55,8 @@ def invoke(arguments: list[str]) -> int:
     except BakeoffError as error:
         click.echo(f"bakeoff: error: {one_line(error, 1000)}", err=True)
         return error.exit_code
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader of stdout went away; what is left in its buffer has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 

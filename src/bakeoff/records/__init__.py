@@ -35,6 +35,7 @@ from bakeoff.records.base import (
 from bakeoff.records.cameras import CameraLevel, Cameras
 from bakeoff.records.check import Problem
 from bakeoff.records.doctor import Finding
+from bakeoff.records.prediction import Prediction, SavedArtifact, Script, Source
 from bakeoff.records.run import (
     BackendStatus,
     Dataset,
@@ -78,6 +79,7 @@ __all__ = [
     "Model",
     "OperatingPoint",
     "Parity",
+    "Prediction",
     "Problem",
     "Recipe",
     "Record",
@@ -85,10 +87,13 @@ __all__ = [
     "RepairAttempt",
     "Requirements",
     "RunRecord",
+    "SavedArtifact",
+    "Script",
     "SessionFacts",
     "Settings",
     "Shapes",
     "SizeAgreement",
+    "Source",
     "Sustained",
     "SustainedWindow",
     "Sweep",
