@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from bakeoff.predictor import Predictor
+    from bakeoff.steps.context import Observer
 
 INTERRUPTED = 130
 
@@ -48,9 +52,9 @@ def command(path: str, sources: tuple[str, ...], **values: Any) -> None:
             except BrokenPipeError:  # as of `| head`: nobody reads on
                 raise
             except BaseException:
-                observer.say(str(predictor.pace))
+                _tell(predictor, observer)
                 raise
-            observer.say(str(predictor.pace))
+            _tell(predictor, observer)
     except KeyboardInterrupt:
         observer.say("bakeoff: interrupted")
         raise click.exceptions.Exit(INTERRUPTED) from None
@@ -58,3 +62,8 @@ def command(path: str, sources: tuple[str, ...], **values: Any) -> None:
         if isinstance(error.failure, Failure) and error.failure.kind != "error" and error.failure.log_tail:
             click.echo(error.failure.log_tail, err=True)
         raise
+
+
+def _tell(predictor: Predictor, observer: Observer) -> None:
+    if predictor.pace.frames:
+        observer.say(str(predictor.pace))

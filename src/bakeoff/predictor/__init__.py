@@ -51,8 +51,12 @@ class Pace:
         self.frames = 0
         self.dropped = 0
         self._parts: dict[str, deque[int]] = {}
+        self.seconds = 0.0  # from the first frame asked for to the last one had
+        self._began = 0.0
+
+    def start(self) -> None:
+        """Begin to count: what came before was loading."""
         self._began = time.monotonic()
-        self.seconds = 0.0
 
     def add(self, answer: p.Predicted) -> None:
         """Count one frame."""
@@ -161,6 +165,7 @@ class Predictor:
             WorkerError: the runtime died.
         """
         unread: list[str] = []
+        self.pace.start()
         while self.options.limit is None or self.pace.frames < self.options.limit:
             try:
                 answer = self._worker.ask(p.NextFrame(), p.Predicted)
@@ -168,6 +173,8 @@ class Predictor:
                 what = f"{self.choice.candidate.key} failed after {self.pace.frames} frames: {error.cause}"
                 raise WorkerError(what, error.failure("predict", error.log.parent, "")) from error
             for line in answer.unread:
+                if len(self._sources) == 1:
+                    raise InputError(line)
                 unread.append(line)
                 self.observer.say(line)
             if answer.prediction is None:
