@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bakeoff.data.sources import _Newest, find, frame_rate, frames_of
+from bakeoff.data.sources import Grabbed, _Newest, find, frame_rate, frames_of
 from bakeoff.errors import InputError
 from bakeoff.records import Source
 
@@ -19,7 +19,7 @@ def write_video(path: Path, frames: int, *, rate: float = 12.5) -> Path:
     """Write a video whose frame i is grey of i * 10."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (64, 48))
     for i in range(frames):
-        writer.write(np.full((48, 64, 3), i * 10, np.uint8))
+        writer.write(np.full((48, 64, 3), i * 10 % 250, np.uint8))
     writer.release()
     return path
 
@@ -139,11 +139,15 @@ def test_a_stream_drops_what_comes_while_nobody_takes_and_says_when_it_stopped(t
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         (source,) = find([f"http://me:secret@127.0.0.1:{server.server_port}/v.avi"])
-        found = []
-        with pytest.raises(InputError, match="stopped after") as error:
+        found: list[Grabbed] = []
+
+        def take_slowly() -> None:
             for grabbed in frames_of(source):
                 found.append(grabbed)
                 time.sleep(0.2)
+
+        with pytest.raises(InputError, match="stopped after") as error:
+            take_slowly()
         server.shutdown()
     assert "secret" not in str(error.value)
     assert 0 < len(found) < 30

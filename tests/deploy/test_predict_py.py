@@ -193,7 +193,8 @@ def calibration() -> Images:
 
 def run_alone(folder: Path, name: str, pictures: list[Path]) -> list[dict[str, Any]]:
     """Run a `predict.py` in a process that can't import bakeoff."""
-    block = "import runpy, sys; sys.modules['bakeoff'] = None; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    block = "import runpy, sys; sys.modules['bakeoff'] = None; del sys.argv[0]; "
+    block += "runpy.run_path(sys.argv[0], run_name='__main__')"
     environment = {**os.environ, "YOLO_OFFLINE": "true", "YOLO_CONFIG_DIR": str(folder), "YOLO_AUTOINSTALL": "false"}
     environment.pop("PYTHONPATH", None)
     command = [sys.executable, "-c", block, str(folder / name), *map(str, pictures)]
