@@ -70,5 +70,5 @@ def _plain(text: str) -> str:
 def _docstring(script: Script, candidate: Candidate, model: Model) -> str:
     name = re.sub(r"[^\w .+-]", "?", Path(model.path).name)
     needs = f"Needs NumPy, OpenCV, {script.needs}. {script.notes}{' ' if script.notes else ''}By bakeoff {__version__}."
-    lines = [f"{name} as {candidate.key}: `python predict.py IMAGE...` prints each image's boxes as a line of JSON."]
+    lines = [f"{name} as {candidate.key}: `python predict.py IMAGE...` prints boxes as lines of JSON."]
     return '"""' + "\n".join([*lines, *textwrap.wrap(needs, WIDTH - 3)]) + '"""'
