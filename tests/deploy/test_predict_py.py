@@ -184,11 +184,11 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def calibration() -> Images:
+def calibration(forms: Forms) -> Images:
     import bakeoff_demo
 
     folder = bakeoff_demo.data_path().parent / "images" / "calibration"
-    return Images(sorted(folder.glob("*.jpg"))[:8], 640)
+    return Images(sorted(folder.glob("*.jpg"))[:8], forms.model.imgsz)
 
 
 def run_alone(folder: Path, name: str, pictures: list[Path]) -> list[dict[str, Any]]:

@@ -149,13 +149,8 @@ class OnnxRuntime:
 
     def script(self, candidate: Candidate, artifact: Artifact) -> Script:
         """See `Scripted.script`."""
-        return scripts.script(
-            "onnxruntime",
-            "onnxruntime",
-            FILE=_file_name(1 if artifact.batches else None),
-            THREADS=candidate.threads or 0,
-            SPINNING="0" if NO_SPIN in candidate.tuning else "1",
-        )
+        file, spin = _file_name(1 if artifact.batches else None), "0" if NO_SPIN in candidate.tuning else "1"
+        return scripts.script("onnxruntime", "onnxruntime", FILE=file, THREADS=candidate.threads or 0, SPINNING=spin)
 
     def rank(self, job: ConvertJob) -> Recipe:
         """See `Ranker.rank`."""

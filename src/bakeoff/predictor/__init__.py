@@ -182,7 +182,8 @@ class Predictor:
             self.pace.add(answer)
             yield answer.prediction
         if unread:
-            raise InputError(f"{len(unread)} of {len(self._sources)} sources not read, or not to their end")
+            many = f"{len(unread)} of {len(self._sources)} sources not read, or not to their end"
+            raise InputError(f"{many}; the first: {unread[0]}")
 
     def _end(self, *, graceful: bool) -> None:
         if graceful:
