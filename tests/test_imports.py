@@ -27,6 +27,7 @@ ORDER = [
     "accuracy",
     "speed",
     "store",
+    "deploy",
     "worker",
     "plan",
     "judge",
@@ -39,6 +40,7 @@ ORDER = [
     "bake",
     "again",
     "importing",
+    "predictor",
     "api",
     "selftest",
     "testing",
@@ -51,6 +53,7 @@ SHARED_BY_BACKENDS = (
     "bakeoff.backends.ir",
     "bakeoff.backends.qdq",
     "bakeoff.backends.ranking",
+    "bakeoff.backends.scripts",
     "bakeoff.backends.trt",
 )  # none themselves
 RUNTIMES = {

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from bakeoff.api import Run as Run
     from bakeoff.api import compare as compare
     from bakeoff.api import import_table as import_table
+    from bakeoff.api import predict as predict
     from bakeoff.api import run as run
     from bakeoff.api import tune as tune
     from bakeoff.errors import BakeoffError as BakeoffError
 
-__all__ = ["BakeoffError", "Compared", "Run", "__version__", "compare", "import_table", "run", "tune"]
+__all__ = ["BakeoffError", "Compared", "Run", "__version__", "compare", "import_table", "predict", "run", "tune"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from bakeoff import again, comparison, importing, report, takeaways
 from bakeoff.bake import bake, succeeded
-from bakeoff.records import Comparison, Requirements, RunRecord, Settings, Takeaway, Verdict, Workload
+from bakeoff.predictor import Options, Predictor
+from bakeoff.records import Comparison, Prediction, Requirements, RunRecord, Settings, Takeaway, Verdict, Workload
 from bakeoff.report import cameras, requirements, sustain, table
 from bakeoff.report import compare as report_of_two
 from bakeoff.report import tune as report_of_tune
@@ -385,3 +386,45 @@ def import_table(
     """
     folder = Path(out) if out is not None else default_out(path)
     return Run(importing.import_table(Path(path), folder, reference=reference, observer=observer))
+
+
+def predict(
+    path: PathLike,
+    source: PathLike | int | Sequence[PathLike | int],
+    *,
+    only: str | None = None,
+    conf: float | None = None,
+    limit: int | None = None,
+    draw: PathLike | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    imgsz: int | None = None,
+    data: PathLike | None = None,
+    trust: bool = False,
+    observer: Observer | None = None,
+) -> Iterator[Prediction]:
+    """Yield the Prediction of each frame; nothing is loaded before the first is asked for.
+
+    The arguments are those of `bakeoff predict`: `path` is a Run's folder, an Artifact's, or a file made elsewhere;
+    `source` an image, a folder, a glob, a video, a camera's number, a URL, or a list of these.
+
+    Raises:
+        InputError: bad input; at the end, where a source could not be read: all others were predicted.
+        WorkerError: the runtime can't load the Artifact, or died.
+    """
+    several = list(source) if isinstance(source, Sequence) and not isinstance(source, str) else [source]
+    options = Options(
+        path=os.fspath(path),
+        sources=tuple(str(one) if isinstance(one, int) else os.fspath(one) for one in several),
+        only=only,
+        conf=conf,
+        limit=limit,
+        draw=None if draw is None else os.fspath(draw),
+        device=device,
+        threads=threads,
+        imgsz=imgsz,
+        data=None if data is None else os.fspath(data),
+        trust=trust,
+    )
+    with Predictor(options, observer) as predictor:
+        yield from predictor

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bakeoff.records import Artifact, Candidate, Host, Model, Problem, Recipe
+from bakeoff.records import Artifact, Candidate, Host, Model, Problem, Recipe, Script
 
 Images = npt.NDArray[np.float32]  # (batch, 3, imgsz, imgsz), RGB, 0..1
 Outputs = Sequence[npt.NDArray[np.float32]]  # raw network outputs; the first is the head's
@@ -262,6 +262,26 @@ class Adopter(Protocol):
         Raises:
             InputError: it is broken, or made for another task, other classes or another input.
         """
+        ...
+
+
+class Describer(Protocol):
+    """An `Adopter` that can tell what Model an Artifact is of from the Artifact alone, as predicting with it needs."""
+
+    def describe(self, path: Path, imgsz: int | None, class_names: Sequence[str]) -> Model:
+        """Return it, by what the file says of itself; `imgsz` and `class_names` are what the user says, if anything.
+
+        Raises:
+            InputError: one of the two is not known then.
+        """
+        ...
+
+
+class Scripted(Protocol):
+    """A Backend whose Artifacts get a `predict.py`, which predicts without bakeoff."""
+
+    def script(self, candidate: Candidate, artifact: Artifact) -> Script:
+        """Return what loads an Artifact for one image at a time, with all that the Session sets; imports no runtime."""
         ...
 
 

@@ -25,7 +25,21 @@ from bakeoff.records import (
     Trial,
     Verdict,
 )
-from bakeoff.steps import adopt, cameras, check, convert, draws, prepare, repair, sustain, sweep, time, tune, verify
+from bakeoff.steps import (
+    adopt,
+    cameras,
+    check,
+    convert,
+    draws,
+    prepare,
+    repair,
+    scripts,
+    sustain,
+    sweep,
+    time,
+    tune,
+    verify,
+)
 from bakeoff.steps.context import Context, Observer, Silent
 from bakeoff.steps.probe import probe_all
 from bakeoff.store import VERSION, RunFolder
@@ -93,6 +107,7 @@ def _steps(context: Context, inputs: prepare.Inputs) -> None:
         sustain.sustain_all(context)
     done = concluded(context.run, context.folder)
     context.change(verdicts=done.verdicts, takeaways=done.takeaways, finished=_now())
+    scripts.save_all(context)
     context.folder.consolidate()
     context.folder.clean()
     report.write(context.folder)
@@ -168,11 +183,12 @@ def convert_one(
         try:
             with context.worker(key) as worker:
                 made = convert.convert(worker, candidate, context, inputs, out, recipe=layers)
+                assert made.artifact is not None
+                model, confidence = context.run.model, settings.timed_confidence
+                scripts.save(worker, out, candidate, made.artifact, model, confidence)
         except ChildError as error:
             failure = error.failure("convert", context.folder.path, context.reproduce("convert", key))
             raise WorkerError(f"{key} failed to convert: {error.cause}", failure) from error
-    assert made.artifact is not None
-    (out / "artifact.json").write_bytes(msgspec.json.format(msgspec.json.encode(made.artifact), indent=1))
     return made.artifact
 
 

@@ -43,5 +43,7 @@ def test_what_cannot_run_here_is_built_where_asked_for_or_skipped_with_the_cure(
     assert found[keys[0]]["reason"].startswith("no NVIDIA GPU here: ")
     assert found[keys[2]]["reason"].startswith("tensorrt is not installed; pip install ")
     made = tmp_path / "asked" / "artifacts" / "tensorrt_rtx-fp16-d1-2"
-    assert sorted(path.name for path in made.iterdir()) == ["engine.json", "model.engine"]
-    assert int(found[keys[0]]["size_bytes"]) == sum(path.stat().st_size for path in made.iterdir())
+    engine = [made / "engine.json", made / "model.engine"]
+    assert sorted(made.iterdir()) == [made / "artifact.json", *engine, made / "predict.py"]
+    assert int(found[keys[0]]["size_bytes"]) == sum(path.stat().st_size for path in engine)
+    assert "import tensorrt_rtx as trt" in (made / "predict.py").read_text()

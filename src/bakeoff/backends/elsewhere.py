@@ -45,6 +45,42 @@ def write_metadata_file(path: Path, metadata: Mapping[str, Any]) -> None:
     path.write_text(yaml.safe_dump(dict(metadata), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
+def model_of(path: Path, metadata: Mapping[str, Any], imgsz: int | None, class_names: Sequence[str]) -> Model:
+    """Return the Model that an Artifact is of, by what it says of itself, for `Describer.describe`.
+
+    Raises:
+        InputError: it does not say its classes or its imgsz, and they were not given either.
+    """
+    names = tuple(class_names) or _names_said(metadata)
+    if not names:
+        raise InputError(f"artifact {path} does not name its classes; give the dataset's yaml with --data")
+    said = _literal(metadata.get("imgsz"))
+    sides = [side for side in (said if isinstance(said, (list, tuple)) else [said]) if isinstance(side, int)]
+    side = imgsz or max(sides, default=0)
+    if side < 1:
+        raise InputError(f"artifact {path} does not say its imgsz; give --imgsz")
+    stride = _literal(metadata.get("stride"))
+    files = path.parent.glob(f"{path.stem}.*") if path.is_file() else path.glob("*")
+    return Model(
+        path=str(path),
+        sha256=str(metadata.get("model_sha256", "")),
+        size_bytes=sum(file.stat().st_size for file in files if file.is_file()),
+        format="artifact",
+        task="detect",  # another is refused by `check_metadata`
+        class_names=names,
+        stride=stride if isinstance(stride, int) else 32,
+        imgsz=side,
+    )
+
+
+def _names_said(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the class names of metadata; none where they are missing or broken."""
+    names = _literal(metadata.get("names"))
+    if isinstance(names, dict):
+        names = [names.get(index, names.get(str(index))) for index in range(len(names))]
+    return tuple(map(str, names)) if isinstance(names, (list, tuple)) and None not in names else ()
+
+
 def check_metadata(path: Path, metadata: Mapping[str, Any], model: Model) -> dict[str, str]:
     """Refuse what says of itself that it is for something else, and return what is worth keeping of it.
 

@@ -26,9 +26,9 @@ from bakeoff.backend import (
     tuning_of,
     version_of,
 )
-from bakeoff.backends import elsewhere, qdq, ranking
+from bakeoff.backends import elsewhere, qdq, ranking, scripts
 from bakeoff.errors import InputError, one_line
-from bakeoff.records import MIXED, Artifact, Candidate, Host, Model, Recipe
+from bakeoff.records import MIXED, Artifact, Candidate, Host, Model, Recipe, Script
 
 # SiLU too: 52 ms of CPU time, 83 with convolutions alone, 97 in FP32; mAP50-95 0.628, 0.604, 0.600
 # (docs/decisions/0013-onnx-quantiser.md)
@@ -113,6 +113,19 @@ class OnnxRuntime:
             raise InputError(f"artifact {path} needs onnx to be read: {reason}")
         return _adopted(path, model)
 
+    def describe(self, path: Path, imgsz: int | None, class_names: Sequence[str]) -> Model:
+        """See `Describer.describe`."""
+        if reason := missing("onnx", "onnx"):
+            raise InputError(f"artifact {path} needs onnx to be read: {reason}")
+        import onnx
+
+        try:
+            document = onnx.load(str(path), load_external_data=False)
+        except Exception as error:  # protobuf has errors of its own
+            raise InputError(f"artifact {path} is damaged or no ONNX file: {one_line(error, 160)}") from error
+        metadata = {entry.key: entry.value for entry in document.metadata_props}
+        return elsewhere.model_of(path, metadata, imgsz, class_names)
+
     def load(self, job: LoadJob) -> OnnxRuntimeSession:
         """See `Backend.load`."""
         import onnxruntime
@@ -133,6 +146,11 @@ class OnnxRuntime:
             for batch, file in files.items()
         }
         return OnnxRuntimeSession(sessions, job)
+
+    def script(self, candidate: Candidate, artifact: Artifact) -> Script:
+        """See `Scripted.script`."""
+        file, spin = _file_name(1 if artifact.batches else None), "0" if NO_SPIN in candidate.tuning else "1"
+        return scripts.script("onnxruntime", "onnxruntime", FILE=file, THREADS=candidate.threads or 0, SPINNING=spin)
 
     def rank(self, job: ConvertJob) -> Recipe:
         """See `Ranker.rank`."""

@@ -26,8 +26,8 @@ from bakeoff.backend import (
     ultralytics_metadata,
     version_of,
 )
-from bakeoff.backends import elsewhere, ir, qdq
-from bakeoff.records import MIXED, Artifact, Candidate, Host, Model
+from bakeoff.backends import elsewhere, ir, qdq, scripts
+from bakeoff.records import MIXED, Artifact, Candidate, Host, Model, Script
 
 NO_PIN = "nopin"  # the system moves threads between cores
 THROUGHPUT = "throughput"  # OpenVINO's hint: it chooses the number of streams for this network
@@ -117,6 +117,11 @@ class OpenVino:
         """See `Adopter.adopt`. What it computes in is told by the kernels that OpenVINO chooses for it on this CPU."""
         return ir.adopt(path, model)
 
+    def describe(self, path: Path, imgsz: int | None, class_names: Sequence[str]) -> Model:
+        """See `Describer.describe`."""
+        folder = path if path.is_dir() else path.parent
+        return elsewhere.model_of(path, elsewhere.metadata_file(folder / ir.METADATA), imgsz, class_names)
+
     def load(self, job: LoadJob) -> OpenVinoSession:
         """See `Backend.load`.
 
@@ -126,9 +131,25 @@ class OpenVino:
         kind = QuantisedSession if job.candidate.precision in ("int8", MIXED) else OpenVinoSession
         return kind(_compiled(job), job)
 
+    def script(self, candidate: Candidate, artifact: Artifact) -> Script:
+        """See `Scripted.script`. Without a setting the number of threads is OpenVINO's own choice."""
+        return scripts.script(
+            "openvino",
+            "openvino",
+            "Without the hint it would compute in bfloat16 on some CPUs.",
+            FILE=_name(artifact),
+            STATIC=bool(artifact.batches),
+            PROPERTIES=_properties(candidate, _asked(candidate, candidate.threads)),
+        )
+
 
 def _file(job: LoadJob) -> str:
-    return str(Path(job.artifact.folder) / ir.FOLDER / "model.xml")
+    return str(Path(job.artifact.folder) / _name(job.artifact))
+
+
+def _name(artifact: Artifact) -> str:
+    """Return where the network lies: in the first Runs it has no folder of its own."""
+    return next(file.path for file in artifact.files if file.path.endswith(".xml"))
 
 
 def _compiled(job: LoadJob, *, in_float: bool = False) -> dict[int | None, Any]:
@@ -149,22 +170,24 @@ def _compiled(job: LoadJob, *, in_float: bool = False) -> dict[int | None, Any]:
             model.reshape(openvino.PartialShape([batch, *dimensions[1:]]))
         if in_float:
             _compute_in_float(model)
-        compiled[batch] = core.compile_model(model, "CPU", _properties(job))
+        properties = _properties(job.candidate, _asked(job.candidate, job.threads))
+        compiled[batch] = core.compile_model(model, "CPU", properties)
     return compiled
 
 
-def _properties(job: LoadJob) -> dict[str, Any]:
-    """Return what the job's Candidate asks of OpenVINO."""
-    asked = _asked(job)
+def _properties(candidate: Candidate, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a Candidate asks of OpenVINO, in its words."""
     settings = {SETTINGS[name]: value for name, value in asked.items()}
-    settings["INFERENCE_PRECISION_HINT"] = "bf16" if job.candidate.precision == "bf16" else "f32"
+    settings["INFERENCE_PRECISION_HINT"] = "bf16" if candidate.precision == "bf16" else "f32"
     return settings
 
 
-def _asked(job: LoadJob) -> dict[str, Any]:
-    """Return the settings that a job's Candidate asks for, by the names of `details`."""
-    tuning = tuning_of(job.candidate, numbers=("t", "s"), words=(THROUGHPUT, NO_PIN))
-    asked: dict[str, Any] = {"hint": "THROUGHPUT" if THROUGHPUT in tuning else "LATENCY", "threads": job.threads}
+def _asked(candidate: Candidate, threads: int | None) -> dict[str, Any]:
+    """Return the settings that a Candidate asks for, by the names of `details`; no threads: OpenVINO's choice."""
+    tuning = tuning_of(candidate, numbers=("t", "s"), words=(THROUGHPUT, NO_PIN))
+    asked: dict[str, Any] = {"hint": "THROUGHPUT" if THROUGHPUT in tuning else "LATENCY"}
+    if threads is not None:
+        asked["threads"] = threads
     if "s" in tuning:
         asked["streams"] = tuning["s"]
     if NO_PIN in tuning:
@@ -314,7 +337,7 @@ class OpenVinoSession(BaseSession):
         precisions = {ir.computed_in(one) for one in (kinds, *map(ir.convolutions, others))}
         found = _in_force(compiled)
         if job.candidate.tuning:  # without, OpenVINO may take fewer threads than given, and `details` tells
-            check_in_force(job.candidate, _asked(job), found)
+            check_in_force(job.candidate, _asked(job.candidate, job.threads), found)
         super().__init__(
             device=",".join(device.split(".")[0] for device in compiled.get_property("EXECUTION_DEVICES")).lower(),
             precision=" and ".join(sorted(precisions)),

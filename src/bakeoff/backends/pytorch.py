@@ -22,7 +22,8 @@ from bakeoff.backend import (
     tuning_of,
     version_of,
 )
-from bakeoff.records import Artifact, Candidate, Host, Model
+from bakeoff.backends import scripts
+from bakeoff.records import Artifact, Candidate, Host, Model, Script
 
 CHANNELS_LAST = "channels-last"
 
@@ -65,6 +66,16 @@ class PyTorch:
         tuning_of(job.candidate, numbers=("t",))
         module = job.model.torch_module()
         return PyTorchSession(module, job, channels_last=CHANNELS_LAST in job.candidate.options)
+
+    def script(self, candidate: Candidate, artifact: Artifact) -> Script:
+        """See `Scripted.script`. A checkpoint holds the network's values alone; its code is Ultralytics'."""
+        return scripts.script(
+            "pytorch",
+            "torch, and ultralytics (AGPL-3.0), whose classes the checkpoint holds",
+            FILE=artifact.files[0].path,
+            THREADS=candidate.threads or 0,
+            CHANNELS_LAST=CHANNELS_LAST in candidate.options,
+        )
 
 
 class PyTorchSession(BaseSession):

@@ -22,9 +22,9 @@ from bakeoff.backend import (
     ultralytics_metadata,
     version_of,
 )
-from bakeoff.backends import elsewhere
+from bakeoff.backends import elsewhere, scripts
 from bakeoff.errors import InputError, one_line
-from bakeoff.records import Artifact, Candidate, Host, Model
+from bakeoff.records import Artifact, Candidate, Host, Model, Script
 
 METADATA = "config.txt"  # the extra file that Ultralytics' loader reads
 
@@ -79,6 +79,10 @@ class TorchScript:
         """See `Adopter.adopt`. The file tells no shapes, so it is run once: what is in it runs."""
         return _adopted(path, model)
 
+    def describe(self, path: Path, imgsz: int | None, class_names: Sequence[str]) -> Model:
+        """See `Describer.describe`."""
+        return elsewhere.model_of(path, _read(path)[1], imgsz, class_names)
+
     def load(self, job: LoadJob) -> TorchScriptSession:
         """See `Backend.load`."""
         import torch
@@ -92,6 +96,11 @@ class TorchScript:
             for batch in job.artifact.batches or (None,)
         }
         return TorchScriptSession(modules)
+
+    def script(self, candidate: Candidate, artifact: Artifact) -> Script:
+        """See `Scripted.script`."""
+        file = _file_name(1 if artifact.batches else None)
+        return scripts.script("torchscript", "torch", FILE=file, THREADS=candidate.threads or 0)
 
 
 class TorchScriptSession(BaseSession):
@@ -127,11 +136,11 @@ class TorchScriptSession(BaseSession):
         return [y.contiguous().numpy() for y in outputs if isinstance(y, self._torch.Tensor)]
 
 
-def _adopted(path: Path, model: Model) -> Adopted:
-    """Read a TorchScript file made elsewhere, and try it with one image and with two.
+def _read(path: Path) -> tuple[Any, dict[str, Any]]:
+    """Return a TorchScript file's module and its metadata.
 
     Raises:
-        InputError: it is broken, or not for the Model.
+        InputError: it is broken.
     """
     import torch
 
@@ -144,7 +153,17 @@ def _adopted(path: Path, model: Model) -> Adopted:
         metadata = json.loads(extra[METADATA] or "{}")
     except ValueError as error:
         raise InputError(f"artifact {path}: its {METADATA} is no JSON: {one_line(error, 120)}") from error
-    kept = elsewhere.check_metadata(path, metadata if isinstance(metadata, dict) else {}, model)
+    return module, metadata if isinstance(metadata, dict) else {}
+
+
+def _adopted(path: Path, model: Model) -> Adopted:
+    """Read a TorchScript file made elsewhere, and try it with one image and with two.
+
+    Raises:
+        InputError: it is broken, or not for the Model.
+    """
+    module, metadata = _read(path)
+    kept = elsewhere.check_metadata(path, metadata, model)
     half = sorted({str(weight.dtype) for weight in module.parameters()} - {"torch.float32", "torch.float64"})
     if half:
         raise InputError(f"artifact {path} has {', '.join(half)} weights; make it with float32 ones")

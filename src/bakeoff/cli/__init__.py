@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Any, NoReturn
@@ -17,6 +18,7 @@ from bakeoff.cli import (
     import_table,
     judge,
     plan,
+    predict,
     report,
     run,
     selftest,
@@ -41,8 +43,22 @@ def cli() -> None:
 
 
 for command in (
-    run, demo, doctor, backends, plan, convert, verify, time, tune, selftest, report, judge, compare, import_table,
-):  # fmt: skip
+    run,
+    demo,
+    doctor,
+    backends,
+    plan,
+    convert,
+    verify,
+    time,
+    tune,
+    selftest,
+    report,
+    predict,
+    judge,
+    compare,
+    import_table,
+):
     cli.add_command(command.command)
 
 
@@ -71,7 +87,8 @@ def invoke(arguments: list[str]) -> int:
     except BakeoffError as error:
         click.echo(f"bakeoff: error: {one_line(error, 1000)}", err=True)
         return error.exit_code
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader of stdout went away; what is left in its buffer has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 

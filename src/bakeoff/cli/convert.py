@@ -38,6 +38,7 @@ def command(key: str | None, check_only: bool, out: Path | None, recipe: Path | 
     from bakeoff.cli import terminal
     from bakeoff.errors import WorkerError
     from bakeoff.records import Failure
+    from bakeoff.steps.scripts import SCRIPT
 
     if key is None and not check_only:
         raise click.UsageError("Missing option '--to'; or give --check to look at the graph alone.")
@@ -58,6 +59,8 @@ def command(key: str | None, check_only: bool, out: Path | None, recipe: Path | 
         return
     for file in artifact.files:
         click.echo(f"{folder / file.path}  {file.size_bytes / 1e6:.2f} MB")
+    if (folder / SCRIPT).exists():
+        click.echo(f"{folder / SCRIPT}  predicts with it, without bakeoff")
 
 
 def _tell(found: Checked) -> None:

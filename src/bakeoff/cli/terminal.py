@@ -23,6 +23,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from bakeoff.errors import one_line
+
 if TYPE_CHECKING:
     from bakeoff.api import Run
     from bakeoff.report.table import Cell
@@ -101,6 +103,20 @@ class _Lines:
 
     def say(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
+
+
+class Plain:
+    """An Observer that prints what is worth keeping, as plain lines, and no progress."""
+
+    def stage(self, name: str, total: int) -> None:
+        """See `Observer.stage`."""
+
+    def advance(self, parts: int = 1, what: str = "") -> None:
+        """See `Observer.advance`."""
+
+    def say(self, text: str) -> None:
+        """See `Observer.say`."""
+        print(one_line(text, 1000), file=sys.stderr, flush=True)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

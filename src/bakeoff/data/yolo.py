@@ -42,14 +42,7 @@ def read_dataset(path: Path) -> YoloDataset:
     Raises:
         InputError: the file is not such a yaml, or a folder that it names is missing or empty.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"dataset {path} cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that is none
-        raise InputError(f"dataset {path} is not a yaml file: {one_line(error, 120)}") from error
-    if not isinstance(document, dict):
-        raise InputError(f"dataset {path} is not a dataset yaml: it needs 'names' and 'val'")
+    document = _document(path)
     names = _class_names(path, document)
     if not document.get("val"):
         raise InputError(f"dataset {path} names no validation images: add 'val: FOLDER'")
@@ -66,6 +59,27 @@ def read_dataset(path: Path) -> YoloDataset:
     except InputError:  # devices often carry the validation images alone; INT8 is skipped then, with that reason
         training = []
     return YoloDataset(path=path, class_names=names, validation=tuple(validation), training=tuple(training))
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """Return the class names of a dataset yaml, whether or not its images are here.
+
+    Raises:
+        InputError: it is no such yaml.
+    """
+    return _class_names(path, _document(path))
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"dataset {path} cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no UTF-8, or a date that is none
+        raise InputError(f"dataset {path} is not a yaml file: {one_line(error, 120)}") from error
+    if not isinstance(document, dict):
+        raise InputError(f"dataset {path} is not a dataset yaml: it needs 'names' and 'val'")
+    return document
 
 
 def _class_names(path: Path, document: dict[str, Any]) -> tuple[str, ...]:

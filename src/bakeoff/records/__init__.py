@@ -45,6 +45,7 @@ from bakeoff.records.comparison import (
     SpeedChange,
 )
 from bakeoff.records.doctor import Finding
+from bakeoff.records.prediction import Prediction, SavedArtifact, Script, Source
 from bakeoff.records.run import (
     BackendStatus,
     Dataset,
@@ -93,6 +94,7 @@ __all__ = [
     "Model",
     "OperatingPoint",
     "Parity",
+    "Prediction",
     "Problem",
     "Recipe",
     "Record",
@@ -102,10 +104,13 @@ __all__ = [
     "RuleFinding",
     "RuleResult",
     "RunRecord",
+    "SavedArtifact",
+    "Script",
     "SessionFacts",
     "Settings",
     "Shapes",
     "SizeAgreement",
+    "Source",
     "SpeedChange",
     "Sustained",
     "SustainedWindow",

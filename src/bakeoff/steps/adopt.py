@@ -28,7 +28,7 @@ def adopt_all(context: Context) -> list[Candidate]:
     """
     paths = tuple(dict.fromkeys(context.settings.artifacts))
     for path in paths:
-        _check(Path(path))
+        check_path(Path(path))
     found: list[Candidate] = []
     refused: dict[str, list[str]] = {path: [] for path in paths}
     kinds: list[str] = []
@@ -68,7 +68,12 @@ def _unlike(adopted: Sequence[Candidate], others: Sequence[Candidate]) -> list[C
     raise AssertionError("unreachable")
 
 
-def _check(path: Path) -> None:
+def check_path(path: Path) -> None:
+    """Refuse a path that is no readable file or folder with something in it.
+
+    Raises:
+        InputError: it is not.
+    """
     try:
         if not path.exists():
             raise InputError(f"artifact {path} does not exist")

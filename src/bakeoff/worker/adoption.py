@@ -11,7 +11,7 @@ from typing import cast
 import msgspec
 
 from bakeoff import registry
-from bakeoff.backend import Adopter, Backend, Step, Tunable, check_candidates
+from bakeoff.backend import Adopter, Backend, Describer, Step, Tunable, check_candidates
 from bakeoff.errors import BakeoffError, InputError, one_line
 from bakeoff.records import Artifact, Candidate, Host, Model
 from bakeoff.worker import protocol as p
@@ -28,7 +28,8 @@ def answer(request: p.Adopt) -> p.Adoption:
     try:
         if reason := backend.unavailable(Step.RUN):
             raise InputError(f"artifact {path} needs {backend.title}: {reason}")
-        found = adopter.adopt(path, request.model)
+        model = request.model or _described(backend, request)
+        found = adopter.adopt(path, model)
         candidate = Candidate(
             backend=backend.name,
             precision=found.precision,
@@ -43,7 +44,13 @@ def answer(request: p.Adopt) -> p.Adoption:
         traceback.print_exc()
         cause = f"{error}" if isinstance(error, BakeoffError) else f"artifact {path} cannot be read: {error}"
         return p.Adoption(takes=adopter.adopts, refusal=one_line(cause, 500))
-    return p.Adoption(takes=adopter.adopts, candidates=candidates)
+    return p.Adoption(takes=adopter.adopts, candidates=candidates, model=model)
+
+
+def _described(backend: Backend, request: p.Adopt) -> Model:
+    if not hasattr(backend, "describe"):
+        raise InputError(f"artifact {request.path} does not tell {backend.title} its classes; predict with a Run's")
+    return cast(Describer, backend).describe(Path(request.path), request.imgsz, request.class_names)
 
 
 def take_over(candidate: Candidate, model: Model, folder: Path) -> Artifact:

@@ -112,7 +112,12 @@ def main() -> None:
                 reply = wire.Failed(cause=one_line(error, 1000), bad_input=error.exit_code == 2)
             else:
                 reply = wire.Failed(cause=f"{type(error).__name__}: {one_line(error)}")
-        wire.send(fd_out, reply)
+        try:
+            wire.send(fd_out, reply)
+        except BrokenPipeError:  # the parent wants no more
+            break
+    if child is not None:
+        child.close()
     os._exit(0)  # a runtime's own tear-down can hang or crash, and has nothing left to do
 
 

@@ -12,9 +12,20 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bakeoff import models, registry
+from bakeoff import deploy, models, registry
 from bakeoff.accuracy import parity
-from bakeoff.backend import BaseSession, Checker, ConvertJob, Images, LoadJob, Ranker, Session, Step
+from bakeoff.backend import (
+    BaseSession,
+    Checker,
+    ConvertJob,
+    Images,
+    LoadJob,
+    Ranker,
+    Scripted,
+    Session,
+    Step,
+    device_for,
+)
 from bakeoff.data.calibration import tensors
 from bakeoff.data.frames import FrameCache
 from bakeoff.models.tasks.detection import DEPLOYED, SCORED, Detections, decode, timed
@@ -93,6 +104,7 @@ class Child:
         self._scorer: Pipeline | None = None
         self._pools: dict[str, StreamPool] = {}
         self._loads: Loads | None = None
+        self._predictions: Any = None
         self._found: list[Detections] = []
         self._deployed: list[Detections] = []
         self._first_boxes: npt.NDArray[np.float32] | None = None
@@ -115,8 +127,16 @@ class Child:
             p.Block: self._block,
             p.ServeCameras: self._load_test,
             p.Sustain: self._load_test,
+            p.OpenSources: self._open_sources,
+            p.NextFrame: self._next_frame,
+            p.WriteScript: _write_script,
         }
         return handlers[type(request)](request)
+
+    def close(self) -> None:
+        """Finish files that are being written; all else ends with the process."""
+        if self._predictions is not None:
+            self._predictions.close()
 
     def _describe(self, request: p.Describe) -> Model:
         self._file = models.open_model(
@@ -175,12 +195,13 @@ class Child:
         _check_files(request)
         start = time.perf_counter()
         backend = registry.load(request.candidate.backend)
+        device = request.device or device_for(backend, None) or "cpu"
         job = LoadJob(
             candidate=request.candidate,
             artifact=request.artifact,
             model=_Forms(request.model),
             threads=request.threads,
-            device=request.device,
+            device=device,
         )
         try:
             session = backend.load(job).__enter__()  # it ends with this process
@@ -192,8 +213,8 @@ class Child:
         asked = request.candidate.precision
         if facts.precision != asked:
             raise RuntimeError(f"asked for {asked}, but the Session computes in {facts.precision}")
-        if request.device not in (facts.device, facts.device.partition(":")[0]):
-            raise RuntimeError(f"asked for device {request.device}, but the Session runs on {facts.device}")
+        if device not in (facts.device, facts.device.partition(":")[0]):
+            raise RuntimeError(f"asked for device {device}, but the Session runs on {facts.device}")
         self._session, self._model = session, request.model
         return p.Loaded(facts=facts, seconds=seconds)
 
@@ -309,6 +330,16 @@ class Child:
             self._loads = Loads(session, model.imgsz, self._frames(request.cache), request.confidence)
         return self._loads.answer(request)
 
+    def _open_sources(self, request: p.OpenSources) -> None:
+        from bakeoff.worker.predictions import Predictions  # its weight is none of a Session's peak memory
+
+        session, model = self._ready()
+        self._predictions = Predictions(session, model, request)
+
+    def _next_frame(self, _: p.NextFrame) -> p.Predicted:
+        answer: p.Predicted = self._predictions.next()
+        return answer
+
     def _ready(self) -> tuple[Session, Model]:
         assert self._session is not None
         assert self._model is not None
@@ -333,6 +364,16 @@ def _convert_job(request: p.Convert) -> tuple[ConvertJob, _Forms]:
         recipe=request.recipe,
     )
     return job, forms
+
+
+def _write_script(request: p.WriteScript) -> bool:
+    backend = registry.load(request.candidate.backend)
+    if not hasattr(backend, "script"):
+        return False
+    script = cast(Scripted, backend).script(request.candidate, request.artifact)
+    text = deploy.predict_py(script, request.candidate, request.model, request.confidence)
+    Path(request.path).write_text(text, encoding="utf-8")
+    return True
 
 
 def _check_files(request: p.Load) -> None:

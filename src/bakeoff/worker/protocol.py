@@ -16,9 +16,11 @@ from bakeoff.records import (
     Model,
     OperatingPoint,
     Parity,
+    Prediction,
     Problem,
     Recipe,
     SessionFacts,
+    Source,
     Workload,
 )
 from bakeoff.worker.wire import Array, Message, receive
@@ -43,9 +45,11 @@ class Adopt(Message, frozen=True, kw_only=True):
     backend: str
     path: str
     name: str  # option that the Candidate gets
-    model: Model
+    model: Model | None  # `None`: the one that the Artifact itself tells of, with what follows
     host: Host
     threads: int  # of a Session by default
+    imgsz: int | None = None
+    class_names: tuple[str, ...] = ()
 
 
 class Describe(Message, frozen=True, kw_only=True):
@@ -115,7 +119,7 @@ class Load(Message, frozen=True, kw_only=True):
     artifact: Artifact
     model: Model
     threads: int
-    device: str
+    device: str | None  # `None`: the one that the backend is made for
 
 
 class Detect(Message, frozen=True, kw_only=True):
@@ -189,9 +193,31 @@ class Sustain(Message, frozen=True, kw_only=True):
     first_frame: int
 
 
+class WriteScript(Message, frozen=True, kw_only=True):
+    """Write a `predict.py` for an Artifact, whose folder is absolute; the answer is whether its backend offers one."""
+
+    candidate: Candidate
+    artifact: Artifact
+    model: Model
+    confidence: float
+    path: str
+
+
+class OpenSources(Message, frozen=True, kw_only=True):
+    """Predict the frames of these sources from now on, one at each `NextFrame`."""
+
+    sources: tuple[Source, ...]
+    confidence: float
+    draw: str | None  # folder for frames with boxes on them
+
+
+class NextFrame(Message, frozen=True, kw_only=True):
+    """Predict the next frame."""
+
+
 Request = (
     Probe | Adopt | Describe | Export | Convert | Rank | Check | Load | Detect | Evaluate | Emulate | WarmUpFor | Block
-    | ServeCameras | Sustain
+    | ServeCameras | Sustain | OpenSources | NextFrame | WriteScript
 )  # fmt: skip
 
 
@@ -211,6 +237,7 @@ class Adoption(msgspec.Struct, frozen=True, kw_only=True):
 
     takes: str | None = None  # what the backend takes, in words; `None`: nothing made elsewhere
     candidates: tuple[Candidate, ...] = ()  # the Artifact's own first, then its settings of loading
+    model: Model | None = None  # that it is of
     refusal: str | None = None  # why an Artifact of the kind that it takes can't be had
 
 
@@ -308,6 +335,19 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
 
     latency_ns: Array
     span_ns: int
+
+
+class Predicted(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer to `NextFrame`."""
+
+    prediction: Prediction | None = None  # `None`: no frame is left
+    unread: tuple[str, ...] = ()  # what could not be read since the last answer, a line a source
+    dropped: int = 0  # frames of a live source that came and went since the last answer
+    decode_ns: int | None = None  # `None`: a live source
+    pre_ns: int = 0
+    run_ns: int = 0
+    post_ns: int = 0
+    draw_ns: int | None = None
 
 
 _decode_request: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

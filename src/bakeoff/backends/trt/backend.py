@@ -17,7 +17,7 @@ from bakeoff.backend import Adopted, ConvertJob, LoadJob, Session, Step, missing
 from bakeoff.backends import qdq
 from bakeoff.backends.trt import build, engine_file, gpu, implicit, layers, log, options, versions
 from bakeoff.errors import InputError, one_line
-from bakeoff.records import MIXED, Artifact, Candidate, Host, Model, Problem
+from bakeoff.records import MIXED, Artifact, Candidate, Host, Model, Problem, Script
 
 CACHE = "BAKEOFF_TENSORRT_CACHE"  # environment variable: a folder for the timing cache and calibration caches
 SUFFIXES = (".engine", ".plan", ".trt")
@@ -186,6 +186,25 @@ class TensorRtBackend:
             raise
         return opened
 
+    def script(self, candidate: Candidate, artifact: Artifact) -> Script:
+        """See `Scripted.script`."""
+        from bakeoff.backends import scripts
+
+        folder = Path(artifact.folder)
+        _, engine = engine_file.read(folder / engine_file.ENGINE)
+        made = engine_file.read_sidecar(folder)
+        version = "" if made is None else f" {made.version}"
+        made_for = scripts.script(
+            "tensorrt",
+            f"{self.module}{version}, cuda-bindings",
+            "Never executed: no GPU was at hand.",
+            FILE=engine_file.ENGINE,
+            SKIP=(folder / engine_file.ENGINE).stat().st_size - len(engine),
+            HOST_CODE=made is not None and made.version_compatible,
+        )
+        source = made_for.source.replace("import tensorrt as", f"import {self.module} as")
+        return msgspec.structs.replace(made_for, source=source)
+
     def takes(self, path: Path) -> bool:
         """See `Adopter.takes`. The name does not tell which of the two made an engine: the one that is here may."""
         return path.suffix.lower() in SUFFIXES
@@ -204,6 +223,16 @@ class TensorRtBackend:
         if path.name == engine_file.ENGINE and beside.is_file():  # one of ours
             files[engine_file.SIDECAR] = beside
         return engine.adopt(trt, path, model, header or {}, content, logger=log.logger(trt), files=files)
+
+    def describe(self, path: Path, imgsz: int | None, class_names: Sequence[str]) -> Model:
+        """See `Describer.describe`."""
+        from bakeoff.backends import elsewhere
+
+        try:
+            header, _ = engine_file.read(path)
+        except (ValueError, OSError) as error:
+            raise InputError(f"artifact {one_line(error)}") from error
+        return elsewhere.model_of(path, header or {}, imgsz, class_names)
 
     def tunings(self, candidate: Candidate, host: Host, threads: int) -> Sequence[tuple[str, ...]]:
         """See `Tunable.tunings`. There are dozens of Candidates on request: none of them gets any."""
