@@ -9,7 +9,9 @@ import click
 
 @click.command("report")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="One .html, .md or .csv file.  [default: all, in RUN]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="One .html, .md, .csv or .parquet file.  [default: all, in RUN]"
+)
 def command(run: Path, out: Path | None) -> None:
     """Write the report of a Run again: table.csv, report.md, report.html and the charts."""
     from bakeoff import report
