@@ -13,7 +13,7 @@ from bakeoff import report
 from bakeoff.bake import bake, succeeded
 from bakeoff.errors import InputError
 from bakeoff.records import Requirements, RunRecord, Settings, Verdict, Workload
-from bakeoff.report import cameras, frames, sustain, table
+from bakeoff.report import cameras, frames, summary, sustain, table
 from bakeoff.report import tune as report_of_tune
 from bakeoff.report.takeaways import answer
 from bakeoff.steps.context import Observer
@@ -86,6 +86,11 @@ class Run:
         if of == "samples":
             return frames.samples(self.folder.timings(), [line.key for line in self._view.lines])
         raise InputError(f"frame {of!r} is none; ask for 'table' or 'samples'")
+
+    @property
+    def summary(self) -> list[summary.Column]:
+        """The columns that people look at first, as text, in wide and narrow forms."""
+        return summary.columns(self._view)
 
     @property
     def verdict(self) -> Verdict | None:
