@@ -13,7 +13,7 @@ from bakeoff import report
 from bakeoff.bake import bake, succeeded
 from bakeoff.errors import InputError
 from bakeoff.records import Requirements, RunRecord, Settings, Verdict, Workload
-from bakeoff.report import cameras, frames, summary, sustain, table
+from bakeoff.report import cameras, frames, notebook, summary, sustain, table
 from bakeoff.report import tune as report_of_tune
 from bakeoff.report.takeaways import answer
 from bakeoff.steps.context import Observer
@@ -127,19 +127,7 @@ class Run:
         return Path(path)
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        shown = ("candidate", "status", "verdict", "val_map50_95", "map_delta", "latency_1x1_ms", "speedup_1x1")
-        rows = [{name: row[name] for name in shown} for row in self.rows]
-        head = "".join(f"<th>{name}</th>" for name in shown)
-        cells = (
-            "".join(
-                f"<td>{escape('' if v is None else f'{v:.4g}' if isinstance(v, float) else str(v))}</td>"
-                for v in row.values()
-            )
-            for row in rows
-        )
-        return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+        return notebook.render(self._view)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {len(self.rows)} Candidates)"

@@ -37,9 +37,7 @@ def columns(view: View) -> list[Column]:
             )
             for i, workload in enumerate(workloads)
         ),
-        _estimated(
-            [_compared(cells, "speedup_1x1") for cells in rows], ("speedup", "1x1"), "speedup_1x1", ".2f", (3, 30, 41)
-        ),
+        _estimated(compared, ("speedup", "1x1"), "speedup_1x1", ".2f", (3, 30, 41)),
     ]
     return [column for column in found if any(column.forms[0])]
 
