@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import JustifyMethod
@@ -32,6 +32,7 @@ def fit(columns: Sequence[Column], width: int | None) -> list[Fitted]:
 
     The first column is never left out: its cells may be longer than its width, and are to be folded or cut.
     """
+    columns = [replace(one, forms=tuple(tuple(map(printable, form)) for form in one.forms)) for one in columns]
     forms = [0] * len(columns)
     steps = sorted((rank, i) for i, column in enumerate(columns) for rank in column.ranks)
     name = _widest(columns[0], 0)
@@ -103,7 +104,7 @@ def drawn(
 
 def fold(key: str, width: int) -> str:
     """Break a key into lines of at most `width` cells, after a `/` where there is one."""
-    lines, rest, indent = [], printable(key), ""
+    lines, rest, indent = [], key, ""
     while cell_len(indent + rest) > width:
         room = set_cell_size(rest, width - len(indent)).rstrip()
         at = room.rfind("/") + 1 or len(room)
@@ -114,12 +115,11 @@ def fold(key: str, width: int) -> str:
 
 def cut(key: str, width: int) -> str:
     """Shorten a key to `width` cells, out of its middle: both ends tell it from others."""
-    text = printable(key)
-    if cell_len(text) <= width:
-        return text
+    if cell_len(key) <= width:
+        return key
     left = (width - 1) // 2
     right = width - 1 - left
-    return f"{set_cell_size(text, left)}…{text[len(text) - right :]}"
+    return f"{set_cell_size(key, left)}…{key[len(key) - right :]}"
 
 
 def printable(text: str) -> str:
