@@ -28,6 +28,7 @@ ORDER = [
     "speed",
     "store",
     "deploy",
+    "schema",
     "worker",
     "plan",
     "judge",
@@ -58,7 +59,7 @@ SHARED_BY_BACKENDS = (
 )  # none themselves
 RUNTIMES = {
     "torch", "torchvision", "ultralytics", "onnx", "onnxruntime", "openvino", "nncf", "tensorrt", "tensorrt_rtx",
-    "cuda", "pandas",
+    "cuda", "pandas", "polars",
 }  # fmt: skip
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py") if path.name != "__main__.py")
 

@@ -6,14 +6,16 @@ import datetime
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bakeoff import again, comparison, importing, report, takeaways
 from bakeoff.bake import bake, succeeded
+from bakeoff.errors import InputError
 from bakeoff.predictor import Options, Predictor
 from bakeoff.records import Comparison, Prediction, Requirements, RunRecord, Settings, Takeaway, Verdict, Workload
-from bakeoff.report import cameras, requirements, sustain, table
+from bakeoff.report import cameras, frames, notebook, requirements, summary, sustain, table
 from bakeoff.report import compare as report_of_two
 from bakeoff.report import tune as report_of_tune
 from bakeoff.report.takeaways import answer
@@ -21,6 +23,7 @@ from bakeoff.steps.context import Observer
 from bakeoff.store import RunFolder
 
 PathLike = str | os.PathLike[str]
+Of = Literal["table", "samples"]
 
 
 class Run:
@@ -52,12 +55,46 @@ class Run:
         return [table.row(self._view, line) for line in self._view.lines]
 
     def table(self) -> Any:
-        """Return the rows as a pandas DataFrame where pandas is installed, else as a list of dicts."""
-        try:
-            import pandas
-        except ImportError:
-            return self.rows
-        return pandas.DataFrame(self.rows)
+        """Return the table as a pandas DataFrame where pandas is installed, else as a list of dicts."""
+        return self.to_pandas() if find_spec("pandas") else self.rows
+
+    def samples(self) -> Any:
+        """Return each counted prediction as a row: whose it is, pre, run, post and latency in ms.
+
+        As a pandas DataFrame where pandas is installed, else as a dict of NumPy arrays, a column each. The columns:
+        candidate, workload, generation, round, stream, prediction, pre_ms, run_ms, post_ms, latency_ms.
+        """
+        if find_spec("pandas"):
+            return self.to_pandas("samples")
+        return {name: cells for name, (_, cells) in self._columns("samples").items()}
+
+    def to_pandas(self, of: Of = "table") -> Any:
+        """Return the table, or the samples, as a pandas DataFrame; every column has the same type in every Run.
+
+        Raises:
+            InputError: pandas is not installed, or there is no frame of that name.
+        """
+        return frames.to_pandas(self._columns(of))
+
+    def to_polars(self, of: Of = "table") -> Any:
+        """Return the table, or the samples, as a polars DataFrame; every column has the same type in every Run.
+
+        Raises:
+            InputError: polars is not installed, or there is no frame of that name.
+        """
+        return frames.to_polars(self._columns(of))
+
+    def _columns(self, of: Of) -> frames.Columns:
+        if of == "table":
+            return frames.table(self._view)
+        if of == "samples":
+            return frames.samples(self.folder.timings(), [line.key for line in self._view.lines])
+        raise InputError(f"frame {of!r} is none; ask for 'table' or 'samples'")
+
+    @property
+    def summary(self) -> list[summary.Column]:
+        """The columns that people look at first, as text, in wide and narrow forms."""
+        return summary.columns(self._view)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -141,10 +178,10 @@ class Run:
         return succeeded(self.record)
 
     def report(self, path: PathLike) -> Path:
-        """Write the report to a `.html`, `.md` or `.csv` file.
+        """Write the report to a `.html` or `.md` file, or the table to a `.csv` or `.parquet` file.
 
         Raises:
-            InputError: another suffix.
+            InputError: another suffix; or Parquet without polars.
         """
         if not self._is_new:
             report.export(self.folder, Path(path))
@@ -155,19 +192,7 @@ class Run:
         return Path(path)
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        shown = ("candidate", "status", "verdict", "val_map50_95", "map_delta", "latency_1x1_ms", "speedup_1x1")
-        rows = [{name: row[name] for name in shown} for row in self.rows]
-        head = "".join(f"<th>{name}</th>" for name in shown)
-        cells = (
-            "".join(
-                f"<td>{escape('' if v is None else f'{v:.4g}' if isinstance(v, float) else str(v))}</td>"
-                for v in row.values()
-            )
-            for row in rows
-        )
-        return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+        return notebook.render(self._view)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {len(self.rows)} Candidates)"

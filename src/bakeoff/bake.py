@@ -328,7 +328,9 @@ def _begin(
     observer.advance()
     if model.sha256 != run.model.sha256:
         raise InputError(f"{settings.model} changed since the Run in {folder.path} began; begin a new one")
-    return Context(folder, msgspec.structs.replace(run, settings=settings), observer)
+    context = Context(folder, msgspec.structs.replace(run, settings=settings), observer)
+    context.tell(*run.trials)
+    return context
 
 
 def _planned(folder: RunFolder) -> bool:

@@ -48,7 +48,9 @@ class _Head(msgspec.Struct, kw_only=True):
     version: int = 0
 
 
-class _Document(msgspec.Struct, kw_only=True):
+class Document(msgspec.Struct, kw_only=True):
+    """A Run's `results.json`, as bakeoff writes it."""
+
     format: str
     version: int
     run: RunRecord
@@ -125,7 +127,7 @@ class RunFolder:
         Raises:
             StoreError: the disk is full or read-only.
         """
-        document = _Document(format=FORMAT, version=VERSION, run=run)
+        document = Document(format=FORMAT, version=VERSION, run=run)
         self._write(self.path / RESULTS, msgspec.json.format(msgspec.json.encode(document), indent=1))
 
     def load(self) -> RunRecord:
@@ -149,7 +151,7 @@ class RunFolder:
             raise StoreError(f"{path} has format {head.version}, this bakeoff reads up to {VERSION}; upgrade bakeoff")
         self.version = head.version
         try:
-            return msgspec.json.decode(data, type=_Document).run
+            return msgspec.json.decode(data, type=Document).run
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(f"{path} is damaged: {one_line(error, 120)}") from error
 

@@ -71,7 +71,8 @@ def main() -> NoReturn:
 def invoke(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
     try:
-        result: Any = cli.main(args=arguments, prog_name="bakeoff", standalone_mode=False)
+        colour = False if os.environ.get("NO_COLOR") else None  # https://no-color.org; rich knows it, click does not
+        result: Any = cli.main(args=arguments, prog_name="bakeoff", standalone_mode=False, color=colour)
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code

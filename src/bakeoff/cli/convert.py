@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     metavar="SxB",
     help="A static Artifact gets a file for each batch size.",
 )
-def command(key: str | None, check_only: bool, out: Path | None, recipe: Path | None, **values: Any) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print artifact.json, or with --check what it found, as JSON.")
+def command(
+    key: str | None, check_only: bool, out: Path | None, recipe: Path | None, as_json: bool, **values: Any
+) -> None:
     """Convert MODEL for one Candidate.
 
     With --check, only look at its graph: for one Candidate, or for all whose backend offers a check.
@@ -55,7 +58,10 @@ def command(key: str | None, check_only: bool, out: Path | None, recipe: Path | 
             click.echo(error.failure.log_tail, err=True)
         raise
     if check_only:
-        _tell(found)
+        _tell(found, as_json=as_json)
+        return
+    if as_json:
+        click.echo((folder / "artifact.json").read_text(encoding="utf-8"))
         return
     for file in artifact.files:
         click.echo(f"{folder / file.path}  {file.size_bytes / 1e6:.2f} MB")
@@ -63,12 +69,14 @@ def command(key: str | None, check_only: bool, out: Path | None, recipe: Path | 
         click.echo(f"{folder / SCRIPT}  predicts with it, without bakeoff")
 
 
-def _tell(found: Checked) -> None:
+def _tell(found: Checked, *, as_json: bool) -> None:
     """Print the problems, each once with the Candidates that have it.
 
     Raises:
         InputError: some are fatal.
     """
+    import json
+
     from bakeoff.cli import terminal
     from bakeoff.errors import InputError
 
@@ -80,8 +88,12 @@ def _tell(found: Checked) -> None:
         ("fatal" if problem.fatal else "warning", problem.node, problem.what, problem.cure, " ".join(some))
         for problem, some in keys.items()
     ]
-    if rows:
-        terminal.table(("", "node", "what", "way out", "Candidates"), sorted(rows))
+    if as_json:
+        names = ("level", "node", "what", "cure", "candidates")
+        found_rows = [dict(zip(names, (*row[:-1], row[-1].split()), strict=True)) for row in sorted(rows)]
+        click.echo(json.dumps(found_rows, indent=1, ensure_ascii=False))
+    elif rows:
+        terminal.table(("", "node", "what", "way out", "Candidates"), sorted(rows), words=3)
     else:
         click.echo(f"nothing stands in the way of {', '.join(found)}")
     stopped = [key for key, problems in found.items() if any(problem.fatal for problem in problems)]

@@ -58,7 +58,7 @@ def command(as_json: bool, **values: Any) -> None:
         and not (trial.skip == ON_REQUEST and trial.candidate.options and _without_options(trial.candidate) in many)
     ]
     rows += [(f"{key}/…", "", "on request", ", ".join(names)) for key, names in (*many.items(), *settings.items())]
-    terminal.table(("candidate", "label", "status", "reason"), rows)
+    terminal.table(("candidate", "label", "status", "reason"), rows, ranks={"label": 1})
 
 
 def _without_options(candidate: Candidate) -> str:

@@ -63,7 +63,9 @@ def _show(document: Document) -> None:
         [one["candidate"], one["status"], *(_cell(one["figures"].get(name), form) for name, form in columns.values())]
         for one in document["candidates"]
     ]
-    terminal.table(("candidate", "status", *columns), rows)
+    terminal.table(
+        ("candidate", "status", *columns), rows, words=0, ranks={"load s": 1, "size bytes": 2, "box error px": 3}
+    )
     for one in document["candidates"]:
         if one["status"] != "ok":
             click.echo(f"{one['candidate']}: {one['status']}: {one['reason']}")

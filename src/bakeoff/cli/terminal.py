@@ -1,4 +1,4 @@
-"""What a person at a terminal sees: progress while it works, the table at the end; plain lines elsewhere."""
+"""What a person at a terminal sees: a table that fills while it works, then the whole one; plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,73 +11,33 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
+from bakeoff.cli.fit import GAP, drawn, fit, printable
 from bakeoff.errors import one_line
+from bakeoff.report.summary import Column
 
 if TYPE_CHECKING:
     from bakeoff.api import Run
-    from bakeoff.report.table import Cell
     from bakeoff.steps.context import Observer
 
 PLAIN_EVERY_S = 10.0
 COLOURS = {"recommended": "bold green", "rejected": "red", "undecided": "yellow", "failed": "red", "skipped": "dim"}
+WORDS_LEAST = 28  # a column of sentences that would be narrower stands beneath its row
 
 
 @contextlib.contextmanager
 def observer() -> Iterator[Observer]:
-    """Return who shows the progress, on stderr: bars on a terminal, lines elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    """Return who shows the progress, on stderr: a table and a bar on a terminal, lines elsewhere."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_interactive or not sys.stderr.isatty():  # FORCE_COLOR makes no terminal of a log
         yield _Lines()
         return
-    progress = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description:<16}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[what]}", style="dim"),
-        console=console,
-    )
-    with progress:
-        yield _Bars(progress)
+    from bakeoff.cli import live
 
-
-class _Bars:
-    """Progress bars, one a stage."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task: TaskID | None = None
-
-    def stage(self, name: str, total: int) -> None:
-        if self._task is not None:
-            self._finish()
-        self._task = self._progress.add_task(name, total=total, what="")
-
-    def advance(self, parts: int = 1, what: str = "") -> None:
-        if self._task is not None:
-            self._progress.advance(self._task, parts)
-            if what:
-                self._progress.update(self._task, what=escape(what))
-
-    def say(self, text: str) -> None:
-        self._progress.console.print(escape(text), style="yellow")
-
-    def _finish(self) -> None:
-        assert self._task is not None
-        self._progress.update(self._task, what="")
+    with live.table(console) as shown:
+        yield shown
 
 
 class _Lines:
@@ -95,7 +55,7 @@ class _Lines:
     def advance(self, parts: int = 1, what: str = "") -> None:
         self._done += parts
         now = time.monotonic()
-        if now - self._told < PLAIN_EVERY_S or not self._done:
+        if now - self._told < PLAIN_EVERY_S or not self._done or not (parts or what):
             return
         self._told = now
         left = (now - self._started) / self._done * (self._total - self._done)
@@ -119,73 +79,68 @@ class Plain:
         print(one_line(text, 1000), file=sys.stderr, flush=True)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: drawn on a terminal, tab-separated elsewhere."""
-    console = Console()
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1, ranks: Mapping[str, int] | None = None
+) -> None:
+    """Print a table: drawn on a terminal, tab-separated elsewhere.
+
+    Args:
+        head: names of the columns.
+        rows: their cells.
+        words: how many of the last columns are sentences; where there is no room beside, they stand beneath their row.
+        ranks: columns that may be left out on a narrow terminal, the lowest rank first.
+    """
+    console = Console(highlight=False)
     if not console.is_terminal:
         for row in (head, *rows):
             click.echo("\t".join(row))
         return
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for name in head:
-        drawn.add_column(name, overflow="fold")
-    for row in rows:
-        drawn.add_row(*(escape(cell) for cell in row))
-    console.print(drawn)
+    cells = list(zip(*rows, strict=True)) if rows else [()] * len(head)
+    columns = [
+        Column(head=(name,), forms=(some,), ranks=(ranks[name],) if ranks and name in ranks else (), figures=False)
+        for name, some in zip(head[: len(head) - words], cells, strict=False)
+    ]
+    sentences = list(zip(head, cells, strict=True))[len(head) - words :]
+    fitted = fit(columns, console.width - words * (WORDS_LEAST + GAP))
+    taken = sum(column.width + GAP for column in fitted)
+    if console.width - taken >= words * (WORDS_LEAST + GAP) - GAP:
+        whole = drawn(fitted, [""] * len(rows), folded=True, words=sentences)
+        console.print(whole)
+        return
+    fitted = fit(columns, console.width)
+    console.print(drawn(fitted, [], folded=True))
+    for i in range(len(rows)):
+        console.print(drawn(fitted, [""], folded=True, first=i, heading=False))
+        for _, some in sentences:
+            if some[i]:
+                console.print(Padding(Text(printable(some[i])), (0, 0, 0, 4)))
 
 
 def show(run: Run, *, written: bool = True) -> None:
     """Print a Run's table, what failed, the chances, the answer, and where the rest is, if it was `written`."""
-    console = Console()
-    width = max(console.width, 100) if not console.is_terminal else console.width
-    console = Console(width=width, highlight=False)
-    narrow = width < 110
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    drawn.add_column("Candidate", no_wrap=not narrow, overflow="fold")
-    drawn.add_column("verdict")
-    names = ["mAP50-95", *([] if narrow else ["Δ [95%]"]), "1x1 ms", "1x2 ms", "2x1 ms", "speedup"]
-    for name in names:
-        drawn.add_column(name, justify="right")
-    for row in run.rows:
-        verdict = str(row["verdict"] or "") if row["status"] == "ok" else str(row["status"])
-        delta = "" if row["verdict"] == "reference" else _cell(row["map_delta"], "+.4f")
-        if delta:
-            bounds = f"[{_cell(row['map_delta_low'], '+.4f')}, {_cell(row['map_delta_high'], '+.4f')}]"
-            delta += " (no interval)" if row["map_delta_low"] is None else f" {bounds}"
-        speedup = "" if row["speedup_1x1"] is None else f"{row['speedup_1x1']:.2f}"
-        if row["speedup_1x1_low"] is not None and row["verdict"] != "reference":
-            speedup += f" ±{(float(row['speedup_1x1_high']) - float(row['speedup_1x1_low'])) / 2:.2f}"  # type: ignore[arg-type]
-        cells = [
-            str(row["candidate"]),
-            verdict,
-            _with_half_width(row, "val_map50_95"),
-            *([] if narrow else [delta]),
-            *(_cell(row.get(f"latency_{w}_ms"), ".1f") for w in ("1x1", "1x2", "2x1")),
-            speedup,
-        ]
-        drawn.add_row(*(escape(cell) for cell in cells), style=COLOURS.get(verdict))
-    console.print(drawn)
-    for row in run.rows:
+    from bakeoff.report.summary import standing
+
+    columns, rows = run.summary, run.rows
+    console = Console(highlight=False)
+    fitted = fit(columns, console.width if console.is_terminal else None)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=sum(column.width + GAP for column in fitted))
+    console.print(drawn(fitted, [COLOURS.get(standing(row), "") for row in rows], folded=True))
+
+    def say(text: str) -> None:
+        console.print(Text(printable(text)), soft_wrap=not console.is_terminal)
+
+    for row in rows:
         if row["status"] != "ok":
-            console.print(escape(f"{row['candidate']}: {row['status']}: {row['reason']}"), soft_wrap=True)
+            say(f"{row['candidate']}: {row['status']}: {row['reason']}")
     for text in (*run.loads, *run.tuned, *run.chances):
-        console.print(escape(text), soft_wrap=True)
+        say(text)
     console.print()
-    console.print(escape(run.answer.replace("**", "").replace("`", "")), soft_wrap=True)
+    say(run.answer.replace("**", "").replace("`", ""))
     if written:
-        console.print(f"Report: {escape(str(run.path / 'report.html'))}", soft_wrap=True)
+        console.print(Text(printable(f"Report: {run.path / 'report.html'}")), soft_wrap=True)
 
 
 def as_json(run: Run) -> str:
     """Return the table's rows as JSON."""
     return json.dumps(run.rows, indent=1, ensure_ascii=False)
-
-
-def _with_half_width(row: Mapping[str, Cell], name: str) -> str:
-    value, low, high = (row.get(f"{name}{bound}") for bound in ("", "_low", "_high"))
-    shown = _cell(value, ".4f")
-    return f"{shown} ±{(high - low) / 2:.4f}" if isinstance(low, float) and isinstance(high, float) else shown
-
-
-def _cell(value: object, form: str) -> str:
-    return format(value, form) if isinstance(value, (int, float)) else ""

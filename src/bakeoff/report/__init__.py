@@ -1,11 +1,11 @@
-"""From a Run's folder to what people read: `table.csv`, `report.md`, charts, HTML. Pure readers."""
+"""From a Run's folder to what people read: `table.csv`, `report.md`, charts, HTML, frames. Pure readers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from bakeoff.errors import InputError, StoreError
-from bakeoff.report import markdown, sweep, table, tune
+from bakeoff.report import frames, markdown, sweep, table, tune
 from bakeoff.store import RunFolder
 
 
@@ -44,14 +44,16 @@ def export(folder: RunFolder, path: Path) -> None:
     """Write one form of the report to a path of the user's, by its suffix.
 
     Raises:
-        InputError: a suffix other than .html, .md or .csv.
+        InputError: a suffix other than .html, .md, .csv or .parquet; or Parquet without polars.
     """
     view = table.View.of(folder)
-    if path.suffix not in (".html", ".md", ".csv"):
-        raise InputError(f"report {path}: the suffix says the form, .html, .md or .csv")
+    if path.suffix not in (".html", ".md", ".csv", ".parquet"):
+        raise InputError(f"report {path}: the suffix says the form, .html, .md, .csv or .parquet")
     try:
         if path.suffix == ".csv":
             table.write_csv(view, path)
+        elif path.suffix == ".parquet":
+            path.write_bytes(frames.parquet(view))
         elif path.suffix == ".md":
             path.write_text(markdown.render(view, {}), encoding="utf-8")
         else:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from bakeoff import host
-from bakeoff.records import MIXED, Candidate, RunRecord, Settings, Trial
+from bakeoff.records import MIXED, Candidate, RunRecord, Settings, Trial, Workload
 from bakeoff.store import RunFolder
 from bakeoff.worker.parent import ChildError, Worker
 
@@ -22,11 +22,26 @@ class Observer(Protocol):
         ...
 
     def advance(self, parts: int = 1, what: str = "") -> None:
-        """Some parts are done; `what` is at work now."""
+        """Some parts are done, perhaps none; `what`, where it is given, is or was at work."""
         ...
 
     def say(self, text: str) -> None:
         """One line worth keeping."""
+        ...
+
+
+class TrialObserver(Observer, Protocol):
+    """An Observer that is told of each Trial too. Each of the two methods is optional.
+
+    Neither is called beside a measurement; what they do between blocks must be short.
+    """
+
+    def trial(self, trial: Trial) -> None:
+        """A Trial is new, or has changed."""
+        ...
+
+    def block(self, key: str, workload: Workload, median_ms: float) -> None:
+        """A timed block of a Candidate is over; the median latency of its predictions."""
         ...
 
 
@@ -77,8 +92,22 @@ class Context:
 
     def change(self, **fields: Any) -> None:
         """Change the record and save it."""
+        before = self.run.trials
         self.run = msgspec.structs.replace(self.run, **fields)
         self.folder.save(self.run)
+        known = set(map(id, before))
+        self.tell(*(trial for trial in self.run.trials if id(trial) not in known))
+
+    def tell(self, *trials: Trial) -> None:
+        """Tell who watches of Trials, where it wants to know."""
+        if (told := getattr(self.observer, "trial", None)) is not None:
+            for trial in trials:
+                told(trial)
+
+    def tell_block(self, key: str, workload: Workload, median_ms: float) -> None:
+        """Tell who watches of a timed block, where it wants to know."""
+        if (told := getattr(self.observer, "block", None)) is not None:
+            told(key, workload, median_ms)
 
     def change_trial(self, key: str, **fields: Any) -> Trial:
         """Change one Trial and save the record."""

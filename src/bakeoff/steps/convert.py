@@ -131,7 +131,11 @@ def convert(
             recipe=recipe,
         )
 
-    with progress.shown(worker.log, lambda text: context.observer.advance(0, f"{candidate.key}: {text}")):
+    with progress.shown(
+        worker.log,
+        lambda text: context.observer.advance(0, f"{candidate.key}: {text}"),
+        idle=lambda: context.observer.advance(0),
+    ):
         return ask_with_forms(worker, request, p.Converted, inputs.reader)
 
 

@@ -14,10 +14,12 @@ EVERY_S = 1.0
 
 
 @contextlib.contextmanager
-def shown(log: Path, show: Callable[[str], None], every_s: float = EVERY_S) -> Iterator[None]:
+def shown(
+    log: Path, show: Callable[[str], None], every_s: float = EVERY_S, idle: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Show the newest line of progress in a log, in a thread of its own, for as long as the block lasts.
 
-    Only for conversions: nothing may run beside what is timed.
+    Where there is no new one, `idle` is called. Only for conversions: nothing may run beside what is timed.
     """
     over = threading.Event()
     begin = log.stat().st_size if log.exists() else 0
@@ -36,6 +38,8 @@ def shown(log: Path, show: Callable[[str], None], every_s: float = EVERY_S) -> I
             if told and told[-1] != last:
                 last = told[-1]
                 show(one_line(last.removeprefix(PROGRESS), 80))
+            else:
+                idle()
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bakeoff import host
 from bakeoff.records import Workload
 from bakeoff.speed import schedule
-from bakeoff.speed.samples import Block, BlockMedians, WorkloadSamples, half_width, speedup
+from bakeoff.speed.samples import MS, Block, BlockMedians, WorkloadSamples, half_width, speedup
 from bakeoff.speed.streams import BlockSamples
 from bakeoff.speed.telemetry import Telemetry
 from bakeoff.steps.context import Context
@@ -84,13 +84,15 @@ class _Record:
             self._medians[who] = list(rows)
         self._saved_at = time.monotonic()
 
-    def add(self, key: str, workload: Workload, generation: int, number: int, samples: BlockSamples) -> None:
-        """Keep a block that has just ended."""
+    def add(self, key: str, workload: Workload, generation: int, number: int, samples: BlockSamples) -> float:
+        """Keep a block that has just ended, and return its median latency in nanoseconds."""
         who = key, str(workload)
         window = self._first_window + self.telemetry.after_block(key)
         block = Block(generation=generation, round=number, window=window, samples=samples)
         self._new.setdefault(who, []).append(block)
-        self._medians.setdefault(who, []).append((generation, number, float(np.median(samples.latency_ns))))
+        median_ns = float(np.median(samples.latency_ns))
+        self._medians.setdefault(who, []).append((generation, number, median_ns))
+        return median_ns
 
     def medians(self, key: str, workload: Workload, first_round: int, stop_round: int) -> BlockMedians:
         """Return the block medians of a Candidate in some rounds."""
@@ -259,9 +261,9 @@ class _Group:
         first_frame = schedule.first_frame(workload, number - self._first)
         for key in schedule.shuffled(self._keys, self._context.settings.seed, number):
             if members.takes(key, workload):
-                self._context.observer.advance(0, f"{workload} {key}")
                 samples = members.block(key, workload, first_frame, schedule.BLOCK)
                 if samples is not None:
-                    self._record.add(key, workload, generation, number, samples)
-                self._context.observer.advance(1)
+                    median_ns = self._record.add(key, workload, generation, number, samples)
+                    self._context.tell_block(key, workload, median_ns * MS)
+                self._context.observer.advance(1, f"{workload} {key}")
         self._next_round += 1
