@@ -45,7 +45,7 @@ def render(view: View, charts: Mapping[str, str]) -> str:
         "## What each one costs to have",
         _cost_table(view),
     ]
-    parts += ["## How this was measured", _method(view)]
+    parts += ["## How this was measured", "\n".join(f"- {line}" for line in method(view))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -97,21 +97,26 @@ def _how_to_read(view: View) -> str:
     )
 
 
-def _warnings(view: View) -> Iterable[str]:
+def notes(view: View) -> list[str]:
+    """Return what the reader of any figure must know first, in sentences of Markdown."""
     run = view.run
-    notes = []
+    found = []
     if run.settings.quick:
-        notes.append("`--quick`: few rounds, so intervals are wide; do not deploy on these figures.")
+        found.append("`--quick`: few rounds, so intervals are wide; do not deploy on these figures.")
     if run.settings.images is not None and run.dataset is not None:
-        notes.append(f"Accuracy on the first {run.dataset.images} validation images only (`--images`).")
+        found.append(f"Accuracy on the first {run.dataset.images} validation images only (`--images`).")
     if run.settings.frames < 250 and run.settings.speed:
-        notes.append(f"Timed on {run.settings.frames} frames a stream (`--frames`; the default is 250).")
+        found.append(f"Timed on {run.settings.frames} frames a stream (`--frames`; the default is 250).")
     if run.finished is None:
-        notes.append("This Run was interrupted: figures stand on what was measured until then (`--resume` goes on).")
+        found.append("This Run was interrupted: figures stand on what was measured until then (`--resume` goes on).")
     if unsettled := sorted({line.key for line in view.lines for warm in line.trial.warm_up if not warm.settled}):
-        notes.append(f"Never settled while warming up: {', '.join(f'`{key}`' for key in unsettled)}.")
-    if notes:
-        yield "\n".join(f"> **Note.** {note}" if i == 0 else f">\n> **Note.** {note}" for i, note in enumerate(notes))
+        found.append(f"Never settled while warming up: {', '.join(f'`{key}`' for key in unsettled)}.")
+    return found
+
+
+def _warnings(view: View) -> Iterable[str]:
+    if found := notes(view):
+        yield "\n".join(f"> **Note.** {note}" if i == 0 else f">\n> **Note.** {note}" for i, note in enumerate(found))
 
 
 def _troubles(view: View) -> Iterable[str]:
@@ -160,7 +165,8 @@ def _cost_table(view: View) -> str:
     )
 
 
-def _method(view: View) -> str:
+def method(view: View) -> list[str]:
+    """Return how everything was measured, a line of Markdown each."""
     run, host = view.run, view.run.host
     settings = run.settings
     cores = f"{host.cores_usable} usable cores of {host.cores_physical or 'unknown'}"
@@ -204,4 +210,4 @@ def _method(view: View) -> str:
     ]
     if settings.command:
         lines.append(f"Command: `{plain(' '.join(settings.command))}`")
-    return "\n".join(f"- {line}" for line in lines)
+    return lines
