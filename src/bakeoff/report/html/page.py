@@ -164,5 +164,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["breakable"] = lambda key: Markup("/<wbr>").join(key.split("/"))
     made.globals["name_of_chance"] = lambda name: name.replace("-", " ")
     return made

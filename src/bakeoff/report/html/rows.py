@@ -67,8 +67,8 @@ def mark(key: str, value: float, bounds: tuple[float, float] | None = None) -> J
 
 
 def short(value: float) -> float:
-    """Return a figure without the digits that no pixel shows: they would be most of the page."""
-    return float(f"{value:.5g}")
+    """Return a figure as `table.csv` has it: more digits would be much of the page, and nobody sees them."""
+    return float(f"{value:.7g}")
 
 
 def rows(view: View) -> list[Row]:

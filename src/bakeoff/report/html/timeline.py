@@ -72,7 +72,7 @@ def thin(x: npt.NDArray[np.integer], y: Floats) -> tuple[list[float], list[float
     if not parts:
         return [], []
     pairs = zip(np.array_split(x[known][order], parts), np.array_split(y[known][order], parts), strict=True)
-    points = [(short(float(np.median(a))), short(float(np.median(b)))) for a, b in pairs]
+    points = [(float(np.median(a)), float(f"{np.median(b):.4g}")) for a, b in pairs]
     return [a for a, _ in points], [b for _, b in points]
 
 

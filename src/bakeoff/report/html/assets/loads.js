@@ -14,8 +14,8 @@ const drawSweep = (spec, width) => {
     x: { label: 'latency of one prediction, ms (median) →', labelArrow: 'none', labelAnchor: 'center', grid: true },
     y: { label: '↑ frames/s, all streams together', labelArrow: 'none', grid: true },
     marks: [
-      Plot.line(front, { x: 'x', y: 'y', stroke: 'var(--ink)', strokeOpacity: 0.4, ariaLabel: 'front' }),
-      Plot.dot(spec.points, { x: 'x', y: 'y', stroke: fill, fill: (point) => (point.key === point.plain ? fill(point) : 'none'), strokeWidth: 1.6, r: 4.5, title: (point) => `${point.key}\n${point.workload}: ${brief(point.x)} ms, ${brief(point.y)} frames/s`, tip: true, ariaLabel: 'dots' }),
+      Plot.line(front, { x: 'x', y: 'y', stroke: 'var(--ink)', strokeOpacity: 0.4, className: 'm-front' }),
+      Plot.dot(spec.points, { x: 'x', y: 'y', stroke: fill, fill: (point) => (point.key === point.plain ? fill(point) : 'none'), strokeWidth: 1.6, r: 4.5, title: (point) => `${point.key}\n${point.workload}: ${brief(point.x)} ms, ${brief(point.y)} frames/s`, tip: true, className: 'm-dots' }),
     ],
   }));
 };
@@ -36,8 +36,8 @@ const drawCameras = (spec, width) => {
     marks: [
       Plot.ruleY([spec.slo], { stroke: 'var(--bad)', strokeDasharray: '4 3' }),
       Plot.text([`limit ${spec.slo} ms`], { y: spec.slo, frameAnchor: 'right', dy: -8, textAnchor: 'end', fill: 'var(--bad)' }),
-      Plot.line(points, { x: 'x', y: 'y', z: 'key', stroke: (point) => series(point.i), ariaLabel: 'lines' }),
-      Plot.dot(points, { x: 'x', y: 'y', symbol: (point) => (point.above ? 'triangle' : 'circle'), fill: (point) => series(point.i), r: 4, title: (point) => `${point.key}\n${point.x} cameras: ${point.above ? 'dropped, or above the chart' : `${brief(point.y)} ms`}`, tip: true, ariaLabel: 'dots' }),
+      Plot.line(points, { x: 'x', y: 'y', z: 'key', stroke: (point) => series(point.i), className: 'm-lines' }),
+      Plot.dot(points, { x: 'x', y: 'y', symbol: (point) => (point.above ? 'triangle' : 'circle'), fill: (point) => series(point.i), r: 4, title: (point) => `${point.key}\n${point.x} cameras: ${point.above ? 'dropped, or above the chart' : `${brief(point.y)} ms`}`, tip: true, className: 'm-dots' }),
     ],
     symbol: { domain: [false, true], range: ['circle', 'triangle'] },
   }));
@@ -56,7 +56,7 @@ const drawSustained = (spec, width) => {
     marks: [
       Plot.ruleX(throttled, { x: 't', stroke, strokeDasharray: '4 3' }),
       Plot.lineY(lines((one) => one.p95), { x: 't', y: 'y', z: 'key', stroke, strokeWidth: 0.7, strokeOpacity: 0.7 }),
-      Plot.lineY(lines((one) => one.p50), { x: 't', y: 'y', z: 'key', stroke, strokeWidth: 1.6, ariaLabel: 'lines' }),
+      Plot.lineY(lines((one) => one.p50), { x: 't', y: 'y', z: 'key', stroke, strokeWidth: 1.6, className: 'm-lines' }),
     ],
   }));
   Object.entries(spec.telemetry).forEach(([name, title]) => box.append(element('p', { className: 'how', textContent: title }), Plot.plot({

@@ -39,10 +39,10 @@ const drawStrips = (chart, width) => {
     marks: [
       Plot.ruleX(chart.generations, { stroke: 'var(--line)' }),
       Plot.ruleY(chart.series, { fy: 'key', y: 1, stroke: 'var(--line)' }),
-      Plot.lineY(points, { fy: 'key', x: 'x', y: 'y', z: 'key', stroke: (point) => colour(point.standing), strokeWidth: 1.4, ariaLabel: 'strips' }),
-      Plot.tickX(flagged, { fy: 'key', x: 'x', insetTop: wide ? 23 : 25, stroke: 'var(--bad)', strokeWidth: 1.5, ariaLabel: 'flagged' }),
+      Plot.lineY(points, { fy: 'key', x: 'x', y: 'y', z: 'key', stroke: (point) => colour(point.standing), strokeWidth: 1.4, className: 'm-strips' }),
+      Plot.tickX(flagged, { fy: 'key', x: 'x', insetTop: wide ? 23 : 25, stroke: 'var(--bad)', strokeWidth: 1.5, className: 'm-flagged' }),
       Plot.text(chart.series, { fy: 'key', frameAnchor: label ? 'left' : 'top-left', textAnchor: label ? 'end' : 'start', dx: label ? -10 : 0, dy: label ? 0 : -12, text: (one) => clipped(named(one), label ? label - 12 : width), fontFamily: 'var(--mono)', fontSize: 11.5, fill: (one) => (one.standing === 'recommended' ? 'var(--accent)' : 'var(--ink)') }),
-      Plot.text(chart.series, { fy: 'key', frameAnchor: 'right', textAnchor: 'end', dx: 70, text: (one) => `${brief(one.median)} ms`, ariaLabel: 'figures' }),
+      Plot.text(chart.series, { fy: 'key', frameAnchor: 'right', textAnchor: 'end', dx: 70, text: (one) => `${brief(one.median)} ms`, className: 'm-figures' }),
     ],
   });
 };
@@ -61,6 +61,6 @@ const drawTold = (told, chart, width) => {
     style: STYLE,
     x: { domain: [0, Math.max(1, chart.rounds - 1)], axis: null },
     y: { ticks: 3, label: null, grid: true, zero: told.name.includes('share') },
-    marks: [Plot.ruleX(chart.generations, { stroke: 'var(--line)' }), Plot.lineY(points, { x: 'x', y: 'y', stroke: 'var(--plain)', ariaLabel: 'telemetry' })],
+    marks: [Plot.ruleX(chart.generations, { stroke: 'var(--line)' }), Plot.lineY(points, { x: 'x', y: 'y', stroke: 'var(--plain)', className: 'm-telemetry' })],
   }));
 };

@@ -12,19 +12,19 @@ const drawTradeoff = (spec, width) => {
   const said = (point) => [named(point), `p${spec.percentile} ${brief(point.x)} ms`, `mAP50-95 ${point.y.toFixed(4)}`, point.standing].join('\n');
   const marks = [];
   if (spec.least !== null) {
-    marks.push(Plot.rect([0], { y1: y[0], y2: spec.least, fill: 'var(--bad)', fillOpacity: 0.1, ariaLabel: 'limit' }));
+    marks.push(Plot.rect([0], { y1: y[0], y2: spec.least, fill: 'var(--bad)', fillOpacity: 0.1, className: 'm-limit' }));
     marks.push(Plot.text([`loses more than the margin, ${spec.margin}`], { frameAnchor: 'right', y: spec.least, dy: 9, dx: -6, fill: 'var(--bad)', fontSize: 11, textAnchor: 'end' }));
     marks.push(Plot.ruleY([spec.base], { stroke: 'var(--ink)', strokeDasharray: '3 3', strokeOpacity: 0.6 }));
   }
   if (spec.budget !== null) {
-    marks.push(Plot.rect([0], { x1: spec.budget, x2: x[1], fill: 'var(--bad)', fillOpacity: 0.1, ariaLabel: 'limit' }));
+    marks.push(Plot.rect([0], { x1: spec.budget, x2: x[1], fill: 'var(--bad)', fillOpacity: 0.1, className: 'm-limit' }));
     marks.push(Plot.text([`over the budget, ${spec.budget} ms at p${spec.budget_percentile}`], { x: spec.budget, frameAnchor: 'top', dx: 6, dy: 4, textAnchor: 'start', fill: 'var(--bad)', fontSize: 11 }));
   }
   marks.push(
-    Plot.line(points.filter((point) => point.front), { x: 'x', y: 'y', stroke: 'var(--accent)', strokeOpacity: 0.55, strokeWidth: 1.5, curve: 'step-after', ariaLabel: 'front' }),
-    Plot.ruleX(points.filter((point) => point.y_low !== undefined), { x: 'x', y1: 'y_low', y2: 'y_high', stroke: fill, strokeOpacity: 0.45, strokeWidth: 1.6, ariaLabel: 'intervals' }),
-    Plot.ruleY(points.filter((point) => point.x_low !== undefined), { y: 'y', x1: 'x_low', x2: 'x_high', stroke: fill, strokeOpacity: 0.45, strokeWidth: 1.6, ariaLabel: 'intervals' }),
-    Plot.dot(points, { x: 'x', y: 'y', r: (point) => (point.standing === 'recommended' ? 8 : 6), fill, stroke: 'var(--card)', strokeWidth: 1.2, title: said, tip: true, ariaLabel: 'dots' }),
+    Plot.line(points.filter((point) => point.front), { x: 'x', y: 'y', stroke: 'var(--accent)', strokeOpacity: 0.55, strokeWidth: 1.5, curve: 'step-after', className: 'm-front' }),
+    Plot.ruleX(points.filter((point) => point.y_low !== undefined), { x: 'x', y1: 'y_low', y2: 'y_high', stroke: fill, strokeOpacity: 0.45, strokeWidth: 1.6, className: 'm-intervals' }),
+    Plot.ruleY(points.filter((point) => point.x_low !== undefined), { y: 'y', x1: 'x_low', x2: 'x_high', stroke: fill, strokeOpacity: 0.45, strokeWidth: 1.6, className: 'm-intervals' }),
+    Plot.dot(points, { x: 'x', y: 'y', r: (point) => (point.standing === 'recommended' ? 8 : 6), fill, stroke: 'var(--card)', strokeWidth: 1.2, title: said, tip: true, className: 'm-dots' }),
   );
   const chart = Plot.plot({
     width,
@@ -35,6 +35,7 @@ const drawTradeoff = (spec, width) => {
     style: STYLE,
     x: { domain: x, label: `1x1 latency, ms (p${spec.percentile}) →`, grid: true, labelAnchor: 'center', labelArrow: 'none' },
     y: { domain: y, label: '↑ mAP50-95', grid: true, labelArrow: 'none', tickFormat: '.3f' },
+    r: { type: 'identity' },
     marks,
   });
   place(chart, points, width, wide);
@@ -46,7 +47,7 @@ const place = (chart, points, width, wide) => {
   const [sx, sy] = [chart.scale('x').apply, chart.scale('y').apply];
   const taken = points.map((point) => [sx(point.x) - 8, sy(point.y) - 8, sx(point.x) + 8, sy(point.y) + 8]);
   const free = (box) => box[0] > 50 && box[2] < width - 2 && box[1] > 16 && box[3] < Number(chart.getAttribute('height')) - 40 && taken.every((other) => box[2] < other[0] || box[0] > other[2] || box[3] < other[1] || box[1] > other[3]);
-  const layer = d3.select(chart).append('g').attr('aria-label', 'labels').attr('font-size', 11.5);
+  const layer = d3.select(chart).append('g').attr('class', 'm-labels').attr('font-size', 11.5).attr('text-anchor', 'start');
   const inTurn = [...points].sort((a, b) => (b.standing === 'recommended') - (a.standing === 'recommended') || b.front - a.front);
   inTurn.forEach((point) => {
     const text = wide ? named(point) : String(point.number);
