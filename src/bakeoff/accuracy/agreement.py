@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Pairs:
+class Pairs:
     """All boxes of both sides at one confidence, and which belong together."""
 
     reference: npt.NDArray[np.int64]  # (pairs,) rows of the reference's table
@@ -54,7 +54,7 @@ def compare(
     images = len(geometries)
     ours, theirs = (table.above(confidence) for table in (found, reference))
     their_xyxy = theirs.in_frames(geometries)
-    pairs = _pair(theirs, their_xyxy, ours, ours.in_frames(geometries), images)
+    pairs = pair(theirs, their_xyxy, ours, ours.in_frames(geometries), images)
     shift = (ours.scores[pairs.own] - theirs.scores[pairs.reference]).astype(np.float64)
     flipped = ours.classes[pairs.own] != theirs.classes[pairs.reference]
     where = theirs.image[pairs.reference]
@@ -77,7 +77,7 @@ def compare(
 
     share = estimate(0, 1, 1.0)  # neither finds anything: they agree
     assert share is not None
-    lost, added = _unmatched(theirs, pairs.reference), _unmatched(ours, pairs.own)
+    lost, added = unmatched(theirs, pairs.reference), unmatched(ours, pairs.own)
     difference = (
         per_image(where, (1 - pairs.iou) + np.abs(shift) + flipped)
         + per_image(theirs.image[lost], theirs.scores[lost])
@@ -108,7 +108,8 @@ def compare(
     )
 
 
-def _pair(theirs: DetectionTable, their_xyxy: Floats, ours: DetectionTable, our_xyxy: Floats, images: int) -> _Pairs:
+def pair(theirs: DetectionTable, their_xyxy: Floats, ours: DetectionTable, our_xyxy: Floats, images: int) -> Pairs:
+    """Pair two sides' boxes, one to one: `theirs` the reference's, boxes (n, 4) in frame pixels."""
     left, right, overlaps = [], [], []
     their_bounds = np.searchsorted(theirs.image, np.arange(images + 1))
     our_bounds = np.searchsorted(ours.image, np.arange(images + 1))
@@ -127,14 +128,15 @@ def _pair(theirs: DetectionTable, their_xyxy: Floats, ours: DetectionTable, our_
                     right.append(b.start + column)
                     overlaps.append(overlap[row, column])
                     overlap[row], overlap[:, column] = 0, 0
-    return _Pairs(reference=np.array(left, np.int64), own=np.array(right, np.int64), iou=np.array(overlaps, np.float64))
+    return Pairs(reference=np.array(left, np.int64), own=np.array(right, np.int64), iou=np.array(overlaps, np.float64))
 
 
-def _unmatched(table: DetectionTable, matched: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def unmatched(table: DetectionTable, matched: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the rows of a table that have no partner."""
     return np.setdiff1d(np.arange(len(table)), matched)
 
 
-def _by_size(xyxy: Floats, pairs: _Pairs, shift: Floats) -> Iterable[SizeAgreement]:
+def _by_size(xyxy: Floats, pairs: Pairs, shift: Floats) -> Iterable[SizeAgreement]:
     area = (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])
     for size, (low, high) in SIZES.items():
         total = int(((area >= low) & (area < high)).sum())

@@ -25,19 +25,17 @@ def write(folder: RunFolder, *, charts: bool = True) -> None:
             from bakeoff.report import charts as drawing  # matplotlib takes half a second to import
 
             names = drawing.draw(view, folder.path / "charts")
-        text = markdown.render(view, names)
-        (folder.path / "report.md").write_text(text, encoding="utf-8")
-        if charts:
-            write_html(view, text, folder.path, folder.path / "report.html")
+        (folder.path / "report.md").write_text(markdown.render(view, names), encoding="utf-8")
+        write_html(view, folder, folder.path / "report.html")
     except OSError as error:
         raise StoreError(f"{folder.path} cannot be written: {error.strerror or error}") from error
 
 
-def write_html(view: table.View, text: str, folder: Path, path: Path) -> None:
-    """Write the Markdown report as one page that needs no other file."""
+def write_html(view: table.View, folder: RunFolder, path: Path) -> None:
+    """Write the page; the interface of `bakeoff.report.html`, which takes a while to import."""
     from bakeoff.report import html
 
-    path.write_text(html.render(text, view.run.model.path, folder), encoding="utf-8")
+    html.write(view, folder, path)
 
 
 def export(folder: RunFolder, path: Path) -> None:
@@ -57,7 +55,6 @@ def export(folder: RunFolder, path: Path) -> None:
         elif path.suffix == ".md":
             path.write_text(markdown.render(view, {}), encoding="utf-8")
         else:
-            write(folder)
-            write_html(view, (folder.path / "report.md").read_text(encoding="utf-8"), folder.path, path)
+            write_html(view, folder, path)
     except OSError as error:
         raise StoreError(f"report {path} cannot be written: {error.strerror or error}") from error

@@ -46,7 +46,7 @@ def render(view: View, charts: Mapping[str, str]) -> str:
         *sustain.sections(view, charts),
         *_costs(view),
     ]
-    parts += ["## How this was measured", _method(view)]
+    parts += ["## How this was measured", "\n".join(f"- {line}" for line in method(view))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -116,26 +116,31 @@ def _how_to_read(view: View) -> str:
     )
 
 
-def _warnings(view: View) -> Iterable[str]:
+def notes(view: View) -> list[str]:
+    """Return what the reader of any figure must know first, in sentences of Markdown."""
     run = view.run
-    notes = []
+    found = []
     if run.imported is not None:
-        notes.append(
+        found.append(
             f"Somebody else's figures, from {code(run.imported)}. They have no samples: where no interval stands, "
             "there is none, and a small difference may be noise. Model, host and images are not known here."
         )
     if run.settings.quick:
-        notes.append("`--quick`: few rounds, so intervals are wide; do not deploy on these figures.")
+        found.append("`--quick`: few rounds, so intervals are wide; do not deploy on these figures.")
     if run.settings.images is not None and run.dataset is not None:
-        notes.append(f"Accuracy on the first {run.dataset.images} validation images only (`--images`).")
+        found.append(f"Accuracy on the first {run.dataset.images} validation images only (`--images`).")
     if run.settings.frames < 250 and run.settings.speed:
-        notes.append(f"Timed on {run.settings.frames} frames a stream (`--frames`; the default is 250).")
+        found.append(f"Timed on {run.settings.frames} frames a stream (`--frames`; the default is 250).")
     if run.finished is None:
-        notes.append("This Run was interrupted: figures stand on what was measured until then (`--resume` goes on).")
+        found.append("This Run was interrupted: figures stand on what was measured until then (`--resume` goes on).")
     if unsettled := sorted({line.key for line in view.lines for warm in line.trial.warm_up if not warm.settled}):
-        notes.append(f"Never settled while warming up: {', '.join(f'`{key}`' for key in unsettled)}.")
-    if notes:
-        yield "\n".join(f"> **Note.** {note}" if i == 0 else f">\n> **Note.** {note}" for i, note in enumerate(notes))
+        found.append(f"Never settled while warming up: {', '.join(f'`{key}`' for key in unsettled)}.")
+    return found
+
+
+def _warnings(view: View) -> Iterable[str]:
+    if found := notes(view):
+        yield "\n".join(f"> **Note.** {note}" if i == 0 else f">\n> **Note.** {note}" for i, note in enumerate(found))
 
 
 def _troubles(view: View) -> Iterable[str]:
@@ -173,14 +178,15 @@ def _costs(view: View) -> Iterable[str]:
         yield table(["Candidate", *columns], rows)
 
 
-def _method(view: View) -> str:
+def method(view: View) -> list[str]:
+    """Return how everything was measured, a line of Markdown each."""
     run, host = view.run, view.run.host
     settings = run.settings
     if run.imported is not None:
         lines = [f"By others: the figures of {code(run.imported)}, imported {run.created} by bakeoff {run.bakeoff}"]
         if settings.command:
             lines.append(f"Command: {code(' '.join(settings.command))}")
-        return "\n".join(f"- {line}" for line in lines)
+        return lines
     cores = f"{host.cores_usable} usable cores of {host.cores_physical or 'unknown'}"
     lines = [
         f"Model: `{plain(run.model.path)}`, sha256 `{run.model.sha256[:16]}…`, {run.model.imgsz}x{run.model.imgsz}, "
@@ -226,4 +232,4 @@ def _method(view: View) -> str:
         lines.append(
             f"Judged again on {run.judged_again} with other Requirements than the command's; nothing was measured"
         )
-    return "\n".join(f"- {line}" for line in lines)
+    return lines
