@@ -154,3 +154,22 @@ def test_an_onnx_file_and_its_settings_of_loading_are_timed_like_ours(tiny_model
     assert [row["candidate"] for row in run.rows] == ["onnxruntime/fp32/dyn", mine, f"{mine}/nospin"]
     assert all(row["latency_1x1_ms"] for row in run.rows)
     assert "Made elsewhere: `onnxruntime/fp32/b1/from-theirs`" in (run.path / "report.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_run_with_an_artifact_is_resumed_with_the_same_one_alone(tiny_model, tiny_data, tmp_path, capfd):
+    path = tiny.write_onnx(tmp_path / "theirs.onnx", batch=1)
+    words = ["run", str(tiny_model), "--data", str(tiny_data), "--out", str(tmp_path / "run"), *FAST]
+    words += ["--artifact", str(path), "--only", "*/from-theirs"]
+    assert invoke(words) == 0
+    before = Run(tmp_path / "run").record
+    assert invoke([*words, "--resume"]) == 0
+    after = Run(tmp_path / "run").record
+    assert [(one.candidate.key, one.status, one.artifact) for one in after.trials] == [
+        (one.candidate.key, one.status, one.artifact) for one in before.trials
+    ]
+    other = path.rename(tmp_path / "other.onnx")
+    assert invoke([*words, "--resume"]) == 0, "the Run has a copy of its own"
+    capfd.readouterr()
+    assert invoke([str(other) if word == str(path) else word for word in (*words, "--resume")]) == 2
+    assert "resume with the same options" in capfd.readouterr().err
