@@ -23,6 +23,13 @@ def test_a_speedup_that_the_table_states_stands_above_the_ratio_of_medians():
     assert view.lines[0].speedups == {}
 
 
+def test_frames_a_second_are_those_stated_or_follow_from_the_time_of_250_frames_a_stream():
+    said = {"latency_2x1_ms": 8.0, "frames_2x1_s": 2.0, "latency_1x1_ms": 5.0, "frames_per_s_1x1": 190.0}
+    latencies = imported({PYTORCH: said}, {}).lines[0].latencies
+    assert (latencies["2x1"].frames_per_s, latencies["1x1"].frames_per_s) == (250.0, 190.0)
+    assert imported({PYTORCH: {"latency_1x1_ms": 5.0}}, {}).lines[0].latencies["1x1"].frames_per_s is None
+
+
 def test_a_change_of_map_follows_from_two_figures_or_is_the_one_stated():
     rows = {PYTORCH: {"val_map50_95": 0.6}, ORT: {"val_map50_95": 0.59}}
     assert imported(rows, {}).lines[1].map_delta.value == -0.01

@@ -167,7 +167,7 @@ def _reported_latencies(run: RunRecord, trial: Trial) -> dict[str, Latency]:
             run_ms=said.get(f"run_{w}_ms"),
             post_ms=said.get(f"post_{w}_ms"),
             frames_s=said.get(f"frames_{w}_s"),
-            frames_per_s=said.get(f"frames_per_s_{w}"),
+            frames_per_s=_reported_rate(said, w, run.settings.frames),
             rest_ms=None,
             outliers=None,
             intervals={},
@@ -175,6 +175,12 @@ def _reported_latencies(run: RunRecord, trial: Trial) -> dict[str, Latency]:
         for w in run.settings.workloads
         if f"latency_{w}_ms" in said
     }
+
+
+def _reported_rate(said: Mapping[str, float], workload: Workload, frames: int) -> float | None:
+    """Return frames/s over all streams, as stated or from the time of N frames a stream."""
+    stated, seconds = said.get(f"frames_per_s_{workload}"), said.get(f"frames_{workload}_s")
+    return stated if stated is not None or seconds is None else workload.streams * frames / seconds
 
 
 def _reported_speedups(run: RunRecord, trial: Trial) -> dict[str, Ratio]:

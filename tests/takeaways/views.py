@@ -15,8 +15,10 @@ from bakeoff.records import (
     ArtifactFile,
     Candidate,
     Estimate,
+    Failure,
     Host,
     Model,
+    OperatingPoint,
     Requirements,
     RunRecord,
     Settings,
@@ -111,3 +113,38 @@ def imported(rows: Mapping[str, Mapping[str, float]], verdicts: Mapping[str, str
 def told(view: View) -> dict[str, Any]:
     """Return the takeaways by rule."""
     return {one.rule: one for one in draw(view)}
+
+
+FAILED = trial(TRT, failure=Failure(step="load", kind="signal", cause="`<b>` SIGSEGV", reproduce="bakeoff verify m.pt"))
+SKIPPED = trial(TRT_FP16, skip="no NVIDIA GPU here; install one")
+WHOLE = measured(
+    {
+        PYTORCH: (100, None), CHANNELS_LAST: (80, SAME), ORT: (60, SAME), OPENVINO: (50, SAME),
+        TORCHSCRIPT: (130, SAME), BF16: (30, LESS), INT8: (20, LOST),
+    },
+    more=(FAILED, SKIPPED),
+)  # fmt: skip
+TIED = measured({PYTORCH: (100, None), ORT: (50, SAME), OPENVINO: (50.1, SAME), INT8: (40, UNSURE)}, noise=0.05)
+STUDY = imported(
+    {
+        PYTORCH: {"latency_1x1_ms": 11, "map_delta": 0.0},
+        ORT: {"latency_1x1_ms": 8, "map_delta": 0.0},
+        TRT: {"latency_1x1_ms": 8, "map_delta": 0.0},
+        TRT_FP16: {"latency_1x1_ms": 6, "map_delta": -0.001},
+        INT8: {"latency_1x1_ms": 5, "map_delta": -0.008},
+        TORCHSCRIPT: {"latency_1x1_ms": 12, "map_delta": 0.0},
+    },
+    {ORT: "accepted", TRT: "accepted", TRT_FP16: "accepted", INT8: "recommended", TORCHSCRIPT: "rejected"},
+)
+
+
+def estimate(value, low, high):
+    return Estimate(value=value, low=low, high=high)
+
+
+def point(*delta):
+    some = estimate(0.9, 0.88, 0.92)
+    return OperatingPoint(
+        confidence=0.4, given=False, precision=some, recall=some, f1=some, false_alarms_per_image=some,
+        misses_per_image=some, deltas={"recall": estimate(*delta)},
+    )  # fmt: skip

@@ -110,7 +110,6 @@ def _speed(view: View) -> Figure | None:
     lines = [line for line in view.lines if line.latencies]
     if not lines:
         return None
-    figure, (left, right) = _figure(len(lines), 2)
     names = [str(workload) for workload in workloads(view)]
 
     def values(attribute: str) -> list[tuple[str, str, list[float | None]]]:
@@ -123,11 +122,15 @@ def _speed(view: View) -> Figure | None:
             for i, name in enumerate(names)
         ]
 
-    _bars(left, lines, values("median_ms"))
-    left.set_xlabel("median latency of one prediction, ms")
-    _bars(right, lines, values("frames_per_s"))
-    right.set_xlabel("throughput, frames/s")
-    for axis in (left, right):
+    panels = {
+        "median latency of one prediction, ms": values("median_ms"),
+        "throughput, frames/s": values("frames_per_s"),
+    }
+    known = {name: bars for name, bars in panels.items() if any(one is not None for _, _, some in bars for one in some)}
+    figure, axes = _figure(len(lines), len(known))
+    for axis, (name, bars) in zip(axes, known.items(), strict=True):
+        _bars(axis, lines, bars)
+        axis.set_xlabel(name)
         axis.xaxis.grid(True, alpha=0.3)
         axis.set_axisbelow(True)
     return figure
