@@ -199,7 +199,7 @@ class Run:
 
 
 class Compared:
-    """Two Runs side by side, as `bakeoff compare` shows them. In a notebook it shows itself as a table."""
+    """Two Runs side by side, as `bakeoff compare` shows them. In a notebook it shows itself as Markdown."""
 
     def __init__(self, record: Comparison) -> None:
         self.record = record
