@@ -131,7 +131,7 @@ def test_import_bakeoff_imports_nothing_heavy():
     assert loaded_after("import bakeoff") & {*RUNTIMES, "numpy", "cv2", "scipy", "msgspec", "matplotlib"} == set()
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["backends"], ["plan"], ["convert"], ["compare"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["backends"], ["plan"], ["convert"], ["compare"], ["predict"]])
 def test_help_imports_nothing_heavy(command):
     code = f"from bakeoff.cli import invoke; invoke({[*command, '--help']})"
     assert loaded_after(code) & {*RUNTIMES, "numpy", "cv2", "scipy", "matplotlib"} == set()

@@ -45,7 +45,7 @@ from bakeoff.steps.probe import probe_all
 from bakeoff.store import VERSION, RunFolder
 from bakeoff.version import __version__
 from bakeoff.view import View
-from bakeoff.worker.parent import ChildError
+from bakeoff.worker.parent import ChildError, Worker
 
 ON_REQUEST = "runs where --only matches it, to repair a rejected INT8 Candidate, or in bakeoff tune"
 SETTING = "runs where --only matches it, or where --tune or bakeoff tune finds it faster than the plain form"
@@ -184,12 +184,19 @@ def convert_one(
             with context.worker(key) as worker:
                 made = convert.convert(worker, candidate, context, inputs, out, recipe=layers)
                 assert made.artifact is not None
-                model, confidence = context.run.model, settings.timed_confidence
-                scripts.save(worker, out, candidate, made.artifact, model, confidence)
+                _script(context, worker, out, candidate, made.artifact)
         except ChildError as error:
             failure = error.failure("convert", context.folder.path, context.reproduce("convert", key))
             raise WorkerError(f"{key} failed to convert: {error.cause}", failure) from error
     return made.artifact
+
+
+def _script(context: Context, worker: Worker, out: Path, candidate: Candidate, artifact: Artifact) -> None:
+    """Write what stands beside an Artifact; without a script it is an Artifact all the same."""
+    try:
+        scripts.save(worker, out, candidate, artifact, context.run.model, context.settings.timed_confidence)
+    except ChildError as error:
+        context.observer.say(f"{candidate.key} gets no {scripts.SCRIPT}: {error.cause}")
 
 
 def checked(

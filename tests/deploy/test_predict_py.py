@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -22,6 +25,8 @@ from bakeoff.models.tasks.detection import timed
 from bakeoff.pipeline import Pipeline
 from bakeoff.records import Artifact, ArtifactFile, Candidate, Model
 from tests.backends.networks import Forms, Images, job
+from tests.backends.trt import graphs, standin
+from tests.backends.trt.fake_cuda import Error, FakeCuda
 from tests.cli.runner import bakeoff
 
 CONFIDENCE = 0.05  # more boxes than at 0.25: suppression has work to do
@@ -104,6 +109,68 @@ def test_an_engine_is_read_behind_its_header_by_its_own_runtime(engine):
     assert (Path(engine.folder) / names["FILE"]).read_bytes()[names["SKIP"] :] == b"the engine"
     assert "import tensorrt_rtx as trt" in text
     assert "Never executed" in text
+
+
+class Cuda(FakeCuda):
+    """The simulated GPU, with the copy that waits."""
+
+    def cudaMemcpy(self, to, source, nbytes, kind):
+        ctypes.memmove(to, source, nbytes)
+        return (Error.SUCCESS,)
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_an_engines_images_go_to_the_gpu_and_its_output_comes_back(works, engine, monkeypatch):
+    """On a simulated GPU: which calls are made with what; no engine ran."""
+    side, head = 64, (1, 12, 84)
+    got: list[np.ndarray] = []
+
+    def network(images: int, output: int, stream: int) -> bool:
+        whole = np.ctypeslib.as_array((ctypes.c_float * (3 * side * side)).from_address(images)).copy()
+        got.append(whole.reshape(1, 3, side, side))
+        answer = np.arange(12 * 84, dtype=np.float32) + whole[0]
+        ctypes.memmove(output, answer.ctypes.data, answer.nbytes)
+        return works
+
+    fake = standin.Engine(lambda batch: network, lambda shape: head, [(1, 1, 2)], log=standin.Log(), side=side)
+    module = standin.module(fake)
+    module.Logger = type(
+        "Logger", (standin.Log,), {"ERROR": 1, "__init__": lambda self, level: setattr(self, "errors", [])}
+    )
+    bindings = SimpleNamespace(runtime=Cuda())
+    for name, one in {"tensorrt": module, "cuda": SimpleNamespace(), "cuda.bindings": bindings}.items():
+        monkeypatch.setitem(sys.modules, name, one)
+    names: dict[str, Any] = {"__name__": "predict", "__file__": str(Path(engine.folder) / "predict.py")}
+    model = msgspec.structs.replace(MODEL, imgsz=side)
+    exec(compile(text_for(candidate_of("tensorrt/fp16/d1-2"), engine, model), "predict.py", "exec"), names)
+    run = names["load"]()
+    images = np.random.default_rng(0).random((1, 3, side, side), np.float32)
+    if works:
+        np.testing.assert_array_equal(
+            run(images), np.arange(12 * 84, dtype=np.float32).reshape(12, 84) + images.flat[0]
+        )
+        np.testing.assert_array_equal(got[0], images)
+    else:
+        with pytest.raises(AssertionError, match="TensorRT ran: False"):
+            run(images)
+
+
+def test_what_an_engines_script_calls_exists_in_tensorrt_rtx_and_cuda_bindings(engine):
+    trt = graphs.rtx()
+    cuda = pytest.importorskip("cuda.bindings.runtime")
+    text = text_for(candidate_of("tensorrt_rtx/fp16/d1-2"), engine, MODEL)
+    owners = {
+        "trt": trt,
+        "reader": trt.Runtime,
+        "engine": trt.ICudaEngine,
+        "context": trt.IExecutionContext,
+        "cuda": cuda,
+    }
+    used = re.findall(
+        r"\b(trt|reader|engine|context|cuda)\.(\w+)", text[text.index("reader =") : text.index("return run")]
+    )
+    assert {owner for owner, _ in used} == set(owners)
+    assert [(owner, name) for owner, name in used if not hasattr(owners[owner], name)] == []
 
 
 class Recorded:
