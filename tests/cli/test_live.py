@@ -78,8 +78,10 @@ def test_more_candidates_than_lines_never_leave_the_terminal(width, height):
     assert len(lines) < height or height < 4
     assert max(map(len, lines)) <= width
     if height >= 10:
+        assert any(line.startswith("… ") and "more" in line for line in lines)
+    if width >= 80 and height >= 10:
         assert any("31/fp32/dyn" in line and "1234.5" in line for line in lines), "the one at work"
-        assert any(line.startswith("… ") and "skipped" in line for line in lines)
+        assert any("skipped" in line for line in lines)
 
 
 def test_names_from_outside_are_not_obeyed():

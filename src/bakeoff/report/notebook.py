@@ -14,7 +14,7 @@ from bakeoff.report.takeaways import answer
 
 STYLE = """
 .bakeoff-run { overflow-x: auto; }
-.bakeoff-run table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5em 0; }
+.bakeoff-run table { color: inherit; border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5em 0; }
 .bakeoff-run th, .bakeoff-run td { padding: .3em .7em; text-align: right; white-space: nowrap; background: none; }
 .bakeoff-run th { border-bottom: 1px solid rgba(128, 128, 128, .6); vertical-align: bottom; }
 .bakeoff-run td { border-top: 1px solid rgba(128, 128, 128, .25); }
