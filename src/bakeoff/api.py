@@ -111,7 +111,7 @@ class Run:
         }
         judged = Run(self.path)
         timings, telemetry = self.folder.timings(), self.folder.telemetry()
-        judged._view = table.View.make(again.judge_again(self.folder, changes), timings, telemetry)
+        judged._view = table.View.make(again.judge_again(self.folder, self.record, changes), timings, telemetry)
         judged._is_new = True
         return judged
 
