@@ -17,6 +17,7 @@ import bakeoff
 from bakeoff.cli import invoke, options
 from bakeoff.errors import BakeoffError
 from bakeoff.store import RunFolder
+from tests.cli.runner import bakeoff as run_bakeoff
 from tests.report.test_report import TIMINGS, TRIALS, record
 from tests.report.test_tune import TRIALS as TUNED
 from tests.speed.test_tune import BATCH_WINS, FAMILY
@@ -150,19 +151,6 @@ def test_save_writes_requirements_verdicts_and_report_and_leaves_what_was_measur
     assert "Deploy c/fp32/dyn" in out, "what was saved is what stays"
 
 
-def test_out_writes_a_copy_and_leaves_the_run(ask, run, tmp_path):
-    (run / "artifacts").mkdir()
-    (run / "artifacts" / "x").write_bytes(b"x")
-    before = files(run)
-    code, out, _ = ask(run, "--max-map-drop", "0.15", "--out", tmp_path / "copy")
-    assert code == 0
-    assert f"Report: {tmp_path / 'copy'}/report.html" in out
-    assert files(run) == before
-    assert verdict_of(tmp_path / "copy", "c/fp32/dyn") == "recommended"
-    assert (tmp_path / "copy" / "artifacts" / "x").read_bytes() == b"x"
-    assert RunFolder(tmp_path / "copy").timings().keys() == TIMINGS.keys()
-
-
 def test_json_is_the_table_with_the_chances(ask, run):
     _, out, _ = ask(run, "--json", "--max-memory", "1GB")
     rows = {row["candidate"]: row for row in json.loads(out)}
@@ -200,12 +188,22 @@ def test_the_oldest_format_is_judged_again(ask, tmp_path):
 def test_an_interrupted_run_is_judged_but_only_its_copy_written(ask, run, tmp_path):
     with RunFolder.resume(run) as folder:
         folder.save(msgspec.structs.replace(folder.load(), finished=None, verdicts=()))
+        folder.put("late", {"late/x": np.arange(3)})  # a part that was never made one with the rest
+    (run / "artifacts").mkdir()
+    (run / "artifacts" / "x").write_bytes(b"x")
+    before = files(run)
     assert "Deploy b/fp32/dyn" in ask(run)[1]
     code, _, err = ask(run, "--save")
     assert code == 2
     assert "was interrupted: finish it with --resume, or write a copy with --out DIR" in err
-    assert ask(run, "--out", tmp_path / "copy")[0] == 0
-    assert verdict_of(tmp_path / "copy", "b/fp32/dyn") == "recommended"
+    code, out, _ = ask(run, "--max-map-drop", "0.15", "--out", tmp_path / "copy")
+    assert code == 0
+    assert f"Report: {tmp_path / 'copy'}/report.html" in out
+    assert files(run) == before
+    assert verdict_of(tmp_path / "copy", "c/fp32/dyn") == "recommended"
+    assert (tmp_path / "copy" / "artifacts" / "x").read_bytes() == b"x"
+    assert RunFolder(tmp_path / "copy").timings().keys() == TIMINGS.keys()
+    assert RunFolder(tmp_path / "copy").samples("late/")["late/x"].tolist() == [0, 1, 2]
 
 
 def test_a_tune_keeps_its_answer_and_tells_its_chances(ask, tmp_path):
@@ -255,8 +253,6 @@ def test_in_python_a_run_judged_again_is_another_run_until_it_is_saved(run, tmp_
     again = new.judge(latency_budget_ms=1.0)
     assert again.record.settings.requirements.max_map_drop == 0.15, "asked again of the new one"
     assert again.verdict is None
-    new.save()
-    assert bakeoff.Run(run).verdict.key == "c/fp32/dyn"
     with pytest.raises(BakeoffError, match="max-size 0 is not positive"):
         old.judge(max_size_bytes=0)
 
@@ -276,3 +272,20 @@ def test_run_and_verify_take_the_limits_from_the_command_line_and_from_toml(tmp_
     CliRunner().invoke(probe, [], catch_exceptions=False)
     assert (found[0].max_memory_bytes, found[0].max_size_bytes, found[0].prefer) == (3 * 2**29, 5_000_000, "size")
     assert found[1] == bakeoff.api.Requirements()
+
+
+@pytest.mark.slow
+def test_a_run_keeps_what_its_chances_are_made_of(tmp_path, tiny_model, tiny_data):
+    limits = ("--max-recall-drop", "0.02", "--max-memory", "4GiB", "--max-size", "1B")
+    asked = ("--data", tiny_data, "--only", "openvino/fp32/dyn", "--out", "run", *limits)
+    done = run_bakeoff("verify", tiny_model, *asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = RunFolder(tmp_path / "run")
+    record, drawn = folder.load(), folder.resamples()
+    own, theirs = drawn["openvino/fp32/dyn"]["op_recall"], drawn[record.reference]["op_recall"]
+    delta = record.trial("openvino/fp32/dyn").operating_point.deltas["recall"]
+    assert (delta.low, delta.high) == pytest.approx(tuple(np.nanpercentile(own - theirs, [2.5, 97.5])))
+    (verdict,) = [one for one in record.verdicts if one.key == "openvino/fp32/dyn"]
+    assert verdict.chances["max-size"] == 0
+    assert verdict.chances["max-memory"] == 1
+    assert "size of " in verdict.why or verdict.verdict != "accepted"

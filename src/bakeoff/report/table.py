@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bakeoff import judge
@@ -130,6 +130,12 @@ class View:
             around = {workload: met[key, workload] for workload in latencies if (key, workload) in met}
             lines.append(Line(trial=trial, verdict=verdict, latencies=latencies, speedups=speedups, conditions=around))
         return cls(run=run, lines=tuple(lines), tuned=tuned(run, timings), miss=judge.nearest_miss(run, timings))
+
+    def judged(self, run: RunRecord, timings: Timings) -> View:
+        """Return the same figures with the Verdicts of a record judged again."""
+        verdicts = {verdict.key: verdict for verdict in run.verdicts}
+        lines = tuple(replace(line, verdict=verdicts[line.key]) for line in self.lines)
+        return replace(self, run=run, lines=lines, miss=judge.nearest_miss(run, timings))
 
     def widest(self, workload: str) -> float | None:
         """Return the half width of the widest speedup's interval at a Workload, as a share."""
