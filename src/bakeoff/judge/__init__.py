@@ -14,6 +14,7 @@ from bakeoff.judge.limits import (
     Resamples,
     enough_samples,
     images_needed,
+    images_to_decide,
     margin_verdict,
 )
 from bakeoff.judge.miss import Miss, amount, doubt, likely, nearest_miss, relaxed
@@ -37,6 +38,7 @@ __all__ = [
     "doubt",
     "enough_samples",
     "images_needed",
+    "images_to_decide",
     "judge",
     "likely",
     "margin_verdict",

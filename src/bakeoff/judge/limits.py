@@ -98,15 +98,23 @@ def _shown(name: str, delta: Estimate) -> str:
 
 
 def images_needed(delta: Estimate, margin: float, images: int) -> str:
-    """Return about how many images would put the whole interval on one side of the margin, in words.
+    """Return about how many images would put the whole interval on one side of the margin, in words."""
+    count = images_to_decide(delta, margin, images)
+    if count is None:
+        return f"it stands so close to the margin that {images * 100} images might not decide it"
+    return f"about {count} images like these would decide it"
+
+
+def images_to_decide(delta: Estimate, margin: float, images: int) -> int | None:
+    """Return about how many images it would take, to the next ten; `None`: it stands too close to the margin to say.
 
     An interval shrinks with the square root of the number of images; the difference itself is taken as it stands.
     """
     distance = delta.value + margin
     half = delta.value - delta.low if distance > 0 else delta.high - delta.value
     if abs(distance) * 20 <= half:
-        return f"it stands so close to the margin that {images * 100} images might not decide it"
-    return f"about {math.ceil(images * (half / distance) ** 2 / 10) * 10} images like these would decide it"
+        return None
+    return math.ceil(images * (half / distance) ** 2 / 10) * 10
 
 
 def budgets(trial: Trial, single: WorkloadSamples | None, requirements: Requirements) -> tuple[Limit, ...]:
