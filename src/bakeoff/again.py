@@ -15,14 +15,18 @@ from bakeoff.records import RunRecord
 from bakeoff.store import RunFolder
 
 
-def judge_again(folder: RunFolder, changes: Mapping[str, float | str | None]) -> RunRecord:
+def judge_again(folder: RunFolder, run: RunRecord, changes: Mapping[str, float | str | None]) -> RunRecord:
     """Return a Run's record with changed Requirements (by field; `None`: as they were) and the Verdicts by them.
+
+    Args:
+        folder: the Run's, for its samples.
+        run: its record.
+        changes: infinity takes a limit away.
 
     Raises:
         InputError: a Requirement that is none.
-        StoreError: there is no Run, or it can't be read.
+        StoreError: the samples can't be read.
     """
-    run = folder.load()
     requirements = judge.changed(run.settings.requirements, changes)
     settings = msgspec.structs.replace(run.settings, requirements=requirements)
     run = msgspec.structs.replace(run, settings=settings)

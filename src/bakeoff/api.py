@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import os
 import tempfile
@@ -153,9 +154,8 @@ class Run:
             "max_size_bytes": max_size_bytes,
             "prefer": prefer,
         }
-        judged = Run(self.path)
-        timings, telemetry = self.folder.timings(), self.folder.telemetry()
-        judged._view = table.View.make(again.judge_again(self.folder, changes), timings, telemetry)
+        judged = copy.copy(self)
+        judged._view = self._view.judged(again.judge_again(self.folder, self.record, changes), self.folder.timings())
         judged._is_new = True
         return judged
 
@@ -187,8 +187,8 @@ class Run:
             report.export(self.folder, Path(path))
             return Path(path)
         with tempfile.TemporaryDirectory(prefix="bakeoff-") as scratch:  # what the Run's folder says stays as it is
-            copy = again.save(self.folder, self.record, Path(scratch) / self.path.name)
-            report.export(RunFolder(copy), Path(path))
+            written = again.save(self.folder, self.record, Path(scratch) / self.path.name)
+            report.export(RunFolder(written), Path(path))
         return Path(path)
 
     def _repr_html_(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bakeoff import judge
 from bakeoff.errors import StoreError
@@ -95,6 +95,12 @@ class View:
             )
         miss = judge.nearest_miss(run, timings)
         return cls(run=run, lines=tuple(lines), tuned=tuned(run, timings), miss=miss, timings=timings)
+
+    def judged(self, run: RunRecord, timings: Timings) -> View:
+        """Return the same figures with the Verdicts of a record judged again."""
+        verdicts = {verdict.key: verdict for verdict in run.verdicts}
+        lines = tuple(replace(line, verdict=verdicts[line.key]) for line in self.lines)
+        return replace(self, run=run, lines=lines, miss=judge.nearest_miss(run, timings))
 
     def ratio(self, slow: Line, fast: Line, workload: str) -> Ratio | None:
         """Return `slow`'s time over `fast`'s for one Workload: paired by rounds, or of somebody else's medians."""

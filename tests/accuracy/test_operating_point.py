@@ -5,7 +5,7 @@ import pytest
 
 from bakeoff.accuracy import bootstrap
 from bakeoff.accuracy.boxes import DetectionTable
-from bakeoff.accuracy.operating_point import DEFAULT_CONFIDENCE, EDGES, Judged, Threshold, measure
+from bakeoff.accuracy.operating_point import DEFAULT_CONFIDENCE, EDGES, Judged, Threshold, measure, resampled_recall
 from tests.accuracy.test_evaluate import as_tables, random_set
 
 
@@ -133,3 +133,15 @@ def test_a_reference_of_low_scores_gets_a_threshold_of_its_own():
     scores = np.sort(rng.uniform(0.002, 0.04, 200))[::-1]
     one = judged(np.sort(rng.integers(0, 50, 200)), scores, rng.uniform(size=200) < 0.8, np.full(50, 4))
     assert Threshold.best(one, 0).confidence < 0.04
+
+
+def test_resampled_recall_is_what_the_difference_s_interval_is_made_of():
+    truth, table, _ = as_tables(*random_set(5))
+    other = DetectionTable(image=table.image, xyxy=table.xyxy + 9, scores=table.scores, classes=table.classes)
+    own, theirs = Judged.of(truth, other), Judged.of(truth, table)
+    threshold = Threshold.best(theirs, 0)
+    sets = weights(truth.images)
+    point = measure(own, theirs, threshold, sets)
+    low, high = bootstrap.interval(resampled_recall(own, threshold, sets) - resampled_recall(theirs, threshold, sets))
+    assert low < 0
+    assert (low, high) == (point.deltas["recall"].low, point.deltas["recall"].high)
