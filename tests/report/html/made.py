@@ -51,7 +51,7 @@ def whole(number: int, name: str) -> Trial:
                      intervals={"ap50_95": (0.5, 0.7)})
         for one in ("spur", QUOTES)
     )  # fmt: skip
-    intervals = {figure: (0.55, 0.95) for figure in ("precision", "recall", "map50", "map50_95")}
+    intervals = dict.fromkeys(("precision", "recall", "map50", "map50_95"), (0.55, 0.95))
     assert made.accuracy is not None
     accuracy = msgspec.structs.replace(made.accuracy, per_class=classes, intervals=intervals)
     made = msgspec.structs.replace(made, accuracy=accuracy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 import pytest
@@ -160,7 +161,10 @@ def test_axe_finds_nothing_serious(browser, page_path, shade):
 
 def test_dark_follows_the_system_and_the_button_turns_it_round(browser, page_path):
     def ground(page):
-        return sum(map(int, page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3)")))
+        return sum(
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return sum(int(part) for part in re.findall(r"\d+", colour)[:3])
+        )
 
     with opened(browser, page_path, color_scheme="dark") as page:
         assert ground(page) < 150
@@ -177,9 +181,7 @@ def test_no_page_scrolls_sideways_on_a_phone(browser, page_path, width):
     with opened(browser, page_path, viewport={"width": width, "height": 740}) as page:
         page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
         assert page.evaluate("document.documentElement.scrollWidth") == width
-        charts = page.eval_on_selector_all(
-            ".chart svg", "all => all.map(one => one.getBoundingClientRect().right)"
-        )
+        charts = page.eval_on_selector_all(".chart svg", "all => all.map(one => one.getBoundingClientRect().right)")
         assert max(charts) <= width
         assert marks(page, "accuracy", "dots") == [12] * 4
 
