@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+from html import escape
 
 import msgspec
 import numpy as np
@@ -127,10 +128,8 @@ def test_figures_follow_from_the_samples(rows):
 
 def test_outside_text_stays_text_in_the_page(folder, rows):
     page = (folder.path / "report.html").read_text()
-    assert "<script>" not in page
-    assert page.count("data:image/png;base64,") == 3
-    assert "http://" not in page
-    assert "https://" not in page
+    assert HOSTILE not in page
+    assert escape(HOSTILE) in page
 
 
 def test_a_report_can_be_written_elsewhere_in_the_form_that_its_suffix_says(folder, tmp_path):

@@ -69,4 +69,6 @@ def _size(best: Row, reference: Row | None) -> Fact | None:
     if value is None:
         return None
     own = None if reference is None else reference.number("size_bytes")
-    return Fact(name="to deploy", value=f"{value / 1e6:.1f} MB", sure="" if own is None else f"reference {own / 1e6:.1f} MB")
+    return Fact(
+        name="to deploy", value=f"{value / 1e6:.1f} MB", sure="" if own is None else f"reference {own / 1e6:.1f} MB"
+    )

@@ -99,8 +99,9 @@ def _latency(view: View, rows: Sequence[Row]) -> Iterable[Json]:
 def _percentiles(row: Row, workload: str) -> Json | None:
     latency = row.line.latencies.get(workload)
     if latency is not None:
-        one = mark(row.key, latency.median_ms, latency.intervals.get("median_ms")) | {"p95": short(latency.p95_ms)}
-        return one if latency.p99_ms is None else one | {"p99": short(latency.p99_ms)}
+        tails = {"p95": latency.p95_ms, "p99": latency.p99_ms}
+        one = mark(row.key, latency.median_ms, latency.intervals.get("median_ms"))
+        return one | {name: short(value) for name, value in tails.items() if value is not None}
     reported = row.mark(f"latency_{workload}_ms")
     if reported is None:
         return None

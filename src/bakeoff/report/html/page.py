@@ -82,7 +82,9 @@ def render(view: View, folder: RunFolder) -> str:
     )
 
 
-def _sections(drawn: Mapping[str, object], tables: Mapping[str, Markup], pictures: Gallery | None) -> list[tuple[str, str]]:
+def _sections(
+    drawn: Mapping[str, object], tables: Mapping[str, Markup], pictures: Gallery | None
+) -> list[tuple[str, str]]:
     """Return the parts that this page has, as its navigation names them."""
     parts = (
         ("answer", "Answer", True),
@@ -126,7 +128,7 @@ def embedded(data: Json) -> Markup:
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return Markup(text)  # noqa: S704
+    return Markup(text)
 
 
 def _policy(scripts: Sequence[str]) -> str:

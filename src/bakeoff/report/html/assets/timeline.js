@@ -1,19 +1,17 @@
 // Block medians round by round: a strip a Candidate, telemetry below on the same rounds.
-const drawTimeline = (charts, width) => {
-  const box = element('div');
+const drawTimeline = (charts, width, picture) => {
   const plots = element('div');
   const show = (chart) => plots.replaceChildren(drawStrips(chart, width), ...chart.telemetry.map((told) => drawTold(told, chart, width)));
-  if (charts.length > 1) {
-    const choices = charts.map((chart, i) => {
-      const input = element('input', { type: 'radio', name: 'workload', value: chart.workload, checked: chart.workload === (drawTimeline.chosen || charts[0].workload) });
-      input.addEventListener('change', () => { drawTimeline.chosen = chart.workload; show(chart); });
-      return element('label', { className: 'choice' }, input, ` ${chart.workload}`);
-    });
-    box.append(element('fieldset', { className: 'switch' }, element('legend', { textContent: 'Workload' }), ...choices));
-  }
-  show(charts.find((chart) => chart.workload === drawTimeline.chosen) || charts[0]);
-  box.append(plots);
-  return box;
+  const chosen = () => charts.find((chart) => chart.workload === picture.dataset.workload) || charts[0];
+  const choices = charts.map((chart) => {
+    const input = element('input', { type: 'radio', name: 'workload', value: chart.workload, checked: chart === chosen() });
+    input.addEventListener('change', () => { picture.dataset.workload = chart.workload; show(chart); silence(picture); });
+    return element('label', { className: 'choice' }, input, ` ${chart.workload}`);
+  });
+  picture.parentNode.querySelector('.switch')?.remove();
+  if (charts.length > 1) picture.before(element('fieldset', { className: 'switch' }, element('legend', { textContent: 'Workload' }), ...choices));
+  show(chosen());
+  return plots;
 };
 
 const drawStrips = (chart, width) => {
