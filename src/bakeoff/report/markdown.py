@@ -101,6 +101,11 @@ def notes(view: View) -> list[str]:
     """Return what the reader of any figure must know first, in sentences of Markdown."""
     run = view.run
     found = []
+    if run.imported is not None:
+        found.append(
+            f"Somebody else's figures, from `{plain(run.imported)}`. They have no samples: where no interval stands, "
+            "there is none, and a small difference may be noise. Model, host and images are not known here."
+        )
     if run.settings.quick:
         found.append("`--quick`: few rounds, so intervals are wide; do not deploy on these figures.")
     if run.settings.images is not None and run.dataset is not None:

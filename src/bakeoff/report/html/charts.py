@@ -98,14 +98,13 @@ def _latency(view: View, rows: Sequence[Row]) -> Iterable[Json]:
 
 def _percentiles(row: Row, workload: str) -> Json | None:
     latency = row.line.latencies.get(workload)
-    if latency is not None:
-        one = mark(row.key, latency.median_ms, latency.intervals.get("median_ms")) | {"p95": short(latency.p95_ms)}
-        return one if latency.p99_ms is None else one | {"p99": short(latency.p99_ms)}
-    reported = row.mark(f"latency_{workload}_ms")
-    if reported is None:
-        return None
-    tails = {name: row.number(f"latency_{workload}_{name}_ms") for name in ("p95", "p99")}
-    return reported | {name: short(value) for name, value in tails.items() if value is not None}
+    if latency is None:
+        one = row.mark(f"latency_{workload}_ms")
+        tails = {name: row.number(f"latency_{workload}_{name}_ms") for name in ("p95", "p99")}
+    else:
+        one = mark(row.key, latency.median_ms, latency.intervals.get("median_ms"))
+        tails = {name: getattr(latency, f"{name}_ms") for name in ("p95", "p99")}
+    return one and one | {name: short(value) for name, value in tails.items() if value is not None}
 
 
 def _parts(rows: Sequence[Row]) -> Iterable[Json]:
