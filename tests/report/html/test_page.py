@@ -168,8 +168,8 @@ def test_an_imported_run_shows_its_figures_and_says_that_they_have_no_intervals(
     run = msgspec.structs.replace(record(lines, speed=False), imported="study.csv", verdicts=())
     written = bare(tmp_path, run)
     _, text = read(written)
-    assert "come from study.csv" in text
-    assert "no intervals" in text
+    assert "Somebody else's figures, from study.csv" in text
+    assert "where no interval stands, there is none" in text
     assert "6.25" in text
     charts = json.loads(re.search(r'id="data">(.*?)</script>', written)[1])["charts"]
     assert {mark["value"] for mark in charts["latency"]["panels"][0]["marks"]} == {12.5, 6.25}

@@ -98,15 +98,11 @@ def _latency(view: View, rows: Sequence[Row]) -> Iterable[Json]:
 
 def _percentiles(row: Row, workload: str) -> Json | None:
     latency = row.line.latencies.get(workload)
-    if latency is not None:
-        tails = {"p95": latency.p95_ms, "p99": latency.p99_ms}
-        one = mark(row.key, latency.median_ms, latency.intervals.get("median_ms"))
-        return one | {name: short(value) for name, value in tails.items() if value is not None}
-    reported = row.mark(f"latency_{workload}_ms")
-    if reported is None:
+    if latency is None:
         return None
-    tails = {name: row.number(f"latency_{workload}_{name}_ms") for name in ("p95", "p99")}
-    return reported | {name: short(value) for name, value in tails.items() if value is not None}
+    tails = {"p95": latency.p95_ms, "p99": latency.p99_ms}
+    one = mark(row.key, latency.median_ms, latency.intervals.get("median_ms"))
+    return one | {name: short(value) for name, value in tails.items() if value is not None}
 
 
 def _parts(rows: Sequence[Row]) -> Iterable[Json]:

@@ -55,7 +55,7 @@ def render(view: View, folder: RunFolder) -> str:
         .render(
             view=view,
             run=view.run,
-            title=Path(view.run.model.path).name,
+            title=Path(view.run.imported or view.run.model.path).name,
             host=view.run.host.cpu or view.run.host.architecture,
             policy=_policy([_text("theme.js"), *scripts]),
             style=Markup(_text("style.css")),

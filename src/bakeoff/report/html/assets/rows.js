@@ -66,8 +66,8 @@ const drawPanel = (spec, panel, width, label, wide) => {
       const last = (mark) => mark.p99 ?? mark.p95;
       const tails = panel.marks.filter((mark) => last(mark) !== undefined);
       marks.push(Plot.ruleY(tails, { ...at, x1: 'value', x2: last, dy: down, stroke: fill, strokeOpacity: 0.6, strokeWidth: 1.5, className: 'm-tails' }));
-      marks.push(Plot.tickX(tails.filter((mark) => mark.p95 !== undefined), { ...at, x: 'p95', dy: down, insetTop: 8, insetBottom: 8, stroke: fill, strokeWidth: 2, className: 'm-p95' }));
-      marks.push(Plot.tickX(tails.filter((mark) => mark.p99 !== undefined), { ...at, x: 'p99', dy: down, insetTop: 4, insetBottom: 4, stroke: fill, strokeWidth: 2, className: 'm-p99' }));
+      marks.push(Plot.tickX(tails.filter((mark) => mark.p95 !== undefined), { ...at, x: 'p95', dy: down, insetTop: wide ? 8 : 15, insetBottom: wide ? 8 : 15, stroke: fill, strokeWidth: 2, className: 'm-p95' }));
+      marks.push(Plot.tickX(tails.filter((mark) => mark.p99 !== undefined), { ...at, x: 'p99', dy: down, insetTop: wide ? 4 : 12, insetBottom: wide ? 4 : 12, stroke: fill, strokeWidth: 2, className: 'm-p99' }));
     } else {
       marks.push(Plot.ruleY(known, { ...at, x1: 'low', x2: 'high', dy: down, stroke: fill, strokeWidth: 2.2, strokeOpacity: 0.75, className: 'm-intervals' }));
     }
