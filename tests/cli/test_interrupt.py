@@ -52,6 +52,7 @@ def interrupted(tmp_path, tiny_model, tiny_data, monkeypatch):
     return Interrupted(tmp_path, tiny_model, tiny_data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("point", "number"),
     [("probe", signal.SIGINT), ("convert", signal.SIGINT), ("verify", signal.SIGINT), ("time", signal.SIGTERM)],
