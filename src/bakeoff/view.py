@@ -15,6 +15,10 @@ from bakeoff.stats import Ratio
 from bakeoff.store import RunFolder
 
 ACCURACY = ("precision", "recall", "map50", "map50_95")
+TEXTS = frozenset(  # columns of `table.csv` that hold words; all others hold figures
+    {"candidate", "label", "backend", "precision", "shape", "device", "status", "reason", "verdict", "tied_with",
+     "warm_up_settled", "timing_ended_1x1"}
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

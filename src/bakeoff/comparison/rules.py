@@ -11,13 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bakeoff.errors import InputError, nearest, one_line
+from bakeoff.view import TEXTS
 
-TEXTS = frozenset(
-    (
-        "candidate", "label", "backend", "precision", "shape", "device", "status", "reason", "verdict", "tied_with",
-        "warm_up_settled", "timing_ended_1x1",
-    )
-)  # fmt: skip
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne,
 }  # fmt: skip

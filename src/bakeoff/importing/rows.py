@@ -11,7 +11,8 @@ from pathlib import Path
 
 from bakeoff.errors import InputError, nearest, one_line
 from bakeoff.records import Settings, Workload
-from bakeoff.report.table import WORDS, columns_with
+from bakeoff.report.table import columns_with
+from bakeoff.view import TEXTS
 
 SEPARATORS = (",", ";", "\t")
 NAMES = ("candidate", "label")
@@ -138,7 +139,7 @@ def _decimal_comma(path: Path, rows: Sequence[Row], separator: str) -> bool:
         (row.line, name, cell)
         for row in rows
         for name, cell in row.cells.items()
-        if name not in WORDS and is_number(cell)
+        if name not in TEXTS and is_number(cell)
     ]
     commas = [one for one in figures if "," in one[2]]
     if commas and (separator == "," or any("." in cell for _, _, cell in figures)):

@@ -14,7 +14,7 @@ from bakeoff.errors import InputError, one_line
 from bakeoff.importing import names
 from bakeoff.importing.rows import Row, Table, is_number
 from bakeoff.records import Failure, SessionFacts, Trial
-from bakeoff.report.table import WORDS
+from bakeoff.view import TEXTS
 
 STATUSES = ("ok", "built", "failed", "skipped")
 STEPS = ("convert", "load", "verify", "time")
@@ -94,7 +94,7 @@ def _made(table: Table, row: Row) -> Made:
         reported={
             name: _figure(table.path, row, name, cell, decimal_comma=table.decimal_comma)
             for name, cell in cells.items()
-            if name not in WORDS and not name.startswith(JUDGED)
+            if name not in TEXTS and not name.startswith(JUDGED)
         },
     )
     return Made(

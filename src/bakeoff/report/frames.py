@@ -11,39 +11,10 @@ import numpy.typing as npt
 
 from bakeoff.backend import missing
 from bakeoff.errors import InputError
-from bakeoff.report.table import CAMERAS, Cell, View, columns, row
+from bakeoff.report.table import COUNTS, Cell, View, columns, row
 from bakeoff.speed.samples import MS, Timings
+from bakeoff.view import TEXTS
 
-TEXT = frozenset(
-    (
-        "candidate",
-        "label",
-        "backend",
-        "precision",
-        "shape",
-        "device",
-        "status",
-        "reason",
-        "verdict",
-        "tied_with",
-        "timing_ended_1x1",
-    )
-)
-COUNTS = frozenset(
-    (
-        "images",
-        "size_bytes",
-        "peak_memory_bytes",
-        "calibration_draws",
-        "float_layers",
-        "samples_1x1",
-        "outliers_1x1",
-        "rounds_1x1",
-        "samples_missing_for_p99_1x1",
-        "flagged_blocks_1x1",
-        *CAMERAS,
-    )
-)
 FLAGS = frozenset(("warm_up_settled",))  # yes or no in `table.csv`
 SAMPLES: dict[str, type] = {
     "candidate": str,
@@ -62,10 +33,10 @@ def table(view: View) -> Columns:
 
 
 def _typed(name: str, cells: list[Cell]) -> tuple[type, list[Any]]:
-    if name in TEXT:
-        return str, [None if cell is None else str(cell) for cell in cells]
     if name in FLAGS:
         return bool, [None if cell is None else cell == "yes" for cell in cells]
+    if name in TEXTS:
+        return str, [None if cell is None else str(cell) for cell in cells]
     figures = [None if cell is None else float(cell) for cell in cells]
     if name in COUNTS and all(figure is None or figure.is_integer() for figure in figures):
         return int, [None if figure is None else int(figure) for figure in figures]

@@ -61,13 +61,9 @@ FIXED_WORKLOADS = ("1x1", "1x2", "2x1")
 CAMERAS = ("cameras", "cameras_low", "cameras_high", "cameras_streams")
 SUSTAINED = ("sustained_p50_ms", *(f"sustained_drift{bound}" for bound in BOUNDS))
 CHANCES = {name: f"chance_{name.replace('-', '_')}" for name in judge.FIELDS}
-COUNTS = frozenset(
-    {"images", "samples_1x1", "outliers_1x1", "rounds_1x1", "samples_missing_for_p99_1x1", "flagged_blocks_1x1",
-     "calibration_draws", "float_layers", *CAMERAS}
-)  # fmt: skip
-WORDS = frozenset(
-    {"candidate", "label", "backend", "precision", "shape", "device", "status", "reason", "verdict", "tied_with",
-     "warm_up_settled", "timing_ended_1x1"}
+COUNTS = frozenset(  # columns of whole numbers
+    {"images", "size_bytes", "peak_memory_bytes", "samples_1x1", "outliers_1x1", "rounds_1x1",
+     "samples_missing_for_p99_1x1", "flagged_blocks_1x1", "calibration_draws", "float_layers", *CAMERAS}
 )  # fmt: skip
 Cell = str | int | float | None
 
@@ -271,7 +267,7 @@ def _loads(trial: Trial) -> dict[str, Cell]:
 
 def _count(column: str, value: float) -> Cell:
     """Return somebody else's figure as the kind of number that its column holds."""
-    return int(value) if value.is_integer() and (column.endswith("_bytes") or column in COUNTS) else value
+    return int(value) if value.is_integer() and column in COUNTS else value
 
 
 def write_csv(view: View, path: Path) -> None:
