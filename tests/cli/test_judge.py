@@ -213,6 +213,7 @@ def test_a_tune_keeps_its_answer_and_tells_its_chances(ask, tmp_path):
     assert (code, err) == (0, "")
     assert "Recommended for 1x1" in out
     assert "Chance of meeting --max-size 3 MB: yes:" in out
+    assert "--max-map-drop" not in out  # a tune measures no accuracy
 
 
 @pytest.mark.parametrize(

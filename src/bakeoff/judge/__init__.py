@@ -18,10 +18,11 @@ from bakeoff.judge.limits import (
     margin_verdict,
 )
 from bakeoff.judge.miss import Miss, amount, doubt, likely, nearest_miss, relaxed
-from bakeoff.judge.requirements import FIELDS, LATENCY, PREFERENCES, asked, changed, check
+from bakeoff.judge.requirements import DROPS, FIELDS, LATENCY, PREFERENCES, asked, changed, check
 from bakeoff.judge.verdicts import by_accuracy, judge
 
 __all__ = [
+    "DROPS",
     "FIELDS",
     "LATENCY",
     "MIN_IMAGES",

@@ -47,9 +47,14 @@ def _judged(view: View) -> list[Line]:
 
 
 def _asked(view: View) -> dict[str, str]:
-    """Return the limits that were given, by name: as on the command line."""
+    """Return the limits that were given, by name: as on the command line; of accuracy only where that was asked for."""
     requirements = view.run.settings.requirements
-    words = {name: f"--{name} {judge.amount(name, allowed)}" for name, allowed in judge.asked(requirements).items()}
+    limits = {
+        name: allowed
+        for name, allowed in judge.asked(requirements).items()
+        if view.run.settings.accuracy or name not in judge.DROPS
+    }
+    words = {name: f"--{name} {judge.amount(name, allowed)}" for name, allowed in limits.items()}
     if judge.LATENCY in words:
         words[judge.LATENCY] += f" (p{requirements.percentile:g})"
     return words
