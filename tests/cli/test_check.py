@@ -27,6 +27,7 @@ def cells(done):
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_one_candidates_warnings_end_with_0_and_nothing_is_written(site, tmp_path, tiny_model):
     before = set(tmp_path.iterdir())
     done = checked(site, tmp_path, tiny_model, "--to", "picky/fp32/dyn")

@@ -20,6 +20,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_plugin(tmp_path_factory.mktemp("site"), "misbehaving", source, backends)
 
 
+@pytest.mark.slow
 def test_zero_and_no_torch_in_the_parent_for_an_onnx_model(tiny_model, tiny_data, tmp_path):
     names = ("torch", "ultralytics", "onnx", "onnxruntime", "openvino", "nncf")
     code = (
